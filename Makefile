@@ -1,0 +1,74 @@
+# Each command makes the environment that it needs: see tools/environments.sh.
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test test-core test-tfx lint bench build locks clean core
+
+CORE := .venv/core/bin/python
+TFX := .venv/tfx/bin/python
+UV := .venv/uv/bin/uv
+
+# Two workers of one thread each, so that the tests fill two cores and no more.
+WORKERS ?= 2
+ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+PYTEST = -m pytest --color=no --numprocesses=$(WORKERS) --dist=loadfile
+PYTEST_ARGS ?=
+CORE_TESTS ?= --ignore=tests/integration/tfx
+TFX_TESTS ?= -m "tfx or not slow"
+VERSIONS := -c 'from importlib.metadata import version; import sys; \
+	print("==", *(f"{name} {version(name)}" for name in sys.argv[1:]))'
+
+BENCHMARKS ?= $(shell grep -ls '__name__ == "__main__"' benchmarks/*.py)
+COMPILE = $(UV) pip compile --quiet --upgrade --python-version=3.10 --no-annotate --no-emit-package=kt-plus \
+	--custom-compile-command="make locks"
+
+export KERAS_BACKEND ?= tensorflow
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+export UV_HTTP_TIMEOUT ?= 180
+export UV_SYSTEM_CERTS ?= true
+unexport PYTHONPATH PYTHONHOME
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: core ## a real search on images: kt.RandomSearch beside kt_plus.EvolutionarySearch
+	@$(CORE) examples/digits_demo.py
+
+test: test-core test-tfx ## all tests, in two environments (PYTEST_ARGS="-k evolution" selects)
+
+test-core: core ## the tests on current TensorFlow and Keras
+	@$(CORE) $(VERSIONS) tensorflow keras keras-tuner
+	@$(ONE_THREAD) $(CORE) $(PYTEST) $(CORE_TESTS) $(PYTEST_ARGS)
+
+test-tfx: ## the TFX tests and the fast ones, on the newest TFX that this machine runs
+	@sh tools/environments.sh tfx
+	@if [ -x $(TFX) ]; then \
+		$(TFX) $(VERSIONS) tfx tensorflow keras keras-tuner && \
+		$(ONE_THREAD) $(TFX) $(PYTEST) $(TFX_TESTS) $(PYTEST_ARGS); \
+	fi
+
+lint: core ## style (ruff) and types of the pure core (mypy)
+	@$(CORE) -m ruff check .
+	@$(CORE) -m ruff format --check .
+	@$(CORE) -m mypy
+
+bench: core ## every benchmark's table (BENCHMARKS=benchmarks/NAME.py for one)
+	@status=0; for script in $(BENCHMARKS); do \
+		module=$$(echo "$${script%.py}" | tr / .); echo "== $$module"; $(CORE) -m "$$module" || status=1; \
+	done; exit $$status
+
+build: core ## a wheel and a source distribution in dist/
+	@$(CORE) -m build --quiet --installer=uv
+
+locks: ## remake requirements/*.lock with the newest versions
+	@sh tools/environments.sh uv
+	@$(COMPILE) --universal requirements/core.in --output-file=requirements/core.lock
+	@$(COMPILE) --universal requirements/tfx-1.21.in --output-file=requirements/tfx-1.21.lock
+	@$(COMPILE) --python-platform=x86_64-manylinux_2_28 requirements/tfx-1.16.in \
+		--output-file=requirements/tfx-1.16.lock
+
+clean: ## remove the environments and everything else that was made here
+	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+core:
+	@sh tools/environments.sh core

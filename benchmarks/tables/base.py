@@ -1,0 +1,92 @@
+"""What the simulator asks of a table of recorded results."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras_tuner
+import numpy as np
+
+Value = bool | int | float | str
+Values = Mapping[str, Value]
+
+
+class DataMissing(FileNotFoundError):
+    """The recorded results that a table is read from are not on this machine."""
+
+
+def data_file(name: str) -> Path:
+    """Finds a file of recorded results.
+
+    Args:
+        name: File name, for instance `"nas_bench_macro.npz"`.
+
+    Raises:
+        DataMissing: If the file is in neither `$KT_PLUS_DATA` nor `../shared/data`
+            beside the repository.
+    """
+    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
+    folder = Path(os.environ.get("KT_PLUS_DATA", beside))
+    if not (folder / name).is_file():
+        raise DataMissing(
+            f"No file {name} in {folder}. This table replays recorded training runs "
+            "and expects them there. Set the environment variable KT_PLUS_DATA to the "
+            "folder that holds them, or use `--table synthetic`, which needs no data."
+        )
+    return folder / name
+
+
+class Table(ABC):
+    """Results of training runs, looked up in place of training. Larger scores are better.
+
+    Attributes:
+        name: The table's name, printed above the results.
+        unit: Unit of `regret`.
+        best: The best `true` score of any configuration.
+        epochs: Epochs of a full training; 1 where only final results are recorded.
+    """
+
+    name: str
+    unit: str
+    best: float
+    epochs: int = 1
+
+    @abstractmethod
+    def hyperparameters(self) -> keras_tuner.HyperParameters:
+        """The space to search, a new object at every call."""
+
+    @abstractmethod
+    def evaluate(self, values: Values, rng: np.random.Generator) -> float:
+        """The score that one training run of this configuration reports."""
+
+    @abstractmethod
+    def true(self, values: Values) -> float:
+        """The score, free of noise, by which a search that returns `values` is judged."""
+
+    def regret(self, values: Values) -> float:
+        """How far the configuration is from the best one, in `unit`s."""
+        return self.best - self.true(values)
+
+    def exhausted_regret(self) -> float | None:
+        """Mean regret of a search that has tried every configuration once; None if unknown.
+
+        What remains is the work of noise: the best observed is not the best. Searches that
+        come near this figure can no longer be told apart.
+        """
+        return None
+
+    def duration(self, values: Values) -> float:
+        """Virtual time of the run; about 1 for an average full training."""
+        return self.cost(values)
+
+    def cost(self, values: Values) -> float:
+        """What the run takes from the budget: 1 for a full training, less for a part.
+
+        Hyperband's "tuner/epochs" says how far to train and "tuner/initial_epoch" from
+        which epoch on.
+        """
+        last = float(values.get("tuner/epochs", self.epochs))
+        return (last - float(values.get("tuner/initial_epoch", 0))) / self.epochs

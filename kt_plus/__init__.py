@@ -1,0 +1,86 @@
+"""kt_plus: what Keras Tuner lacks, by changing one word.
+
+`kt_plus.EvolutionarySearch` stands where `keras_tuner.RandomSearch` stood; every
+search of Keras Tuner's is here too, with early stopping, budgets and safe resuming.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kt_plus import oracles, testing, tuners
+    from kt_plus.engine.history import DONE, WAIT, History, Proposal, Record, Verdict
+    from kt_plus.engine.oracle import Oracle
+    from kt_plus.engine.space import Space
+    from kt_plus.performance_estimation import stopping
+    from kt_plus.search_strategies.base import Strategy
+    from kt_plus.tuners import (
+        BayesianOptimization,
+        EvolutionarySearch,
+        GridSearch,
+        Hyperband,
+        RandomSearch,
+        Tuner,
+    )
+
+__version__ = "0.1.0"
+
+# Where each public name lives; it is imported when first used.
+_HOMES = {
+    "kt_plus.tuners": (
+        "BayesianOptimization",
+        "EvolutionarySearch",
+        "GridSearch",
+        "Hyperband",
+        "RandomSearch",
+        "Tuner",
+    ),
+    "kt_plus.engine.oracle": ("Oracle",),
+    "kt_plus.engine.history": ("DONE", "WAIT", "History", "Proposal", "Record", "Verdict"),
+    "kt_plus.engine.space": ("Space",),
+    "kt_plus.search_strategies.base": ("Strategy",),
+}
+_MODULES = {
+    "errors": "kt_plus.errors",
+    "oracles": "kt_plus.oracles",
+    "stopping": "kt_plus.performance_estimation.stopping",
+    "testing": "kt_plus.testing",
+    "tuners": "kt_plus.tuners",
+}
+
+__all__ = [
+    "DONE",
+    "WAIT",
+    "BayesianOptimization",
+    "EvolutionarySearch",
+    "GridSearch",
+    "History",
+    "Hyperband",
+    "Oracle",
+    "Proposal",
+    "RandomSearch",
+    "Record",
+    "Space",
+    "Strategy",
+    "Tuner",
+    "Verdict",
+    "oracles",
+    "stopping",
+    "testing",
+    "tuners",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module 'kt_plus' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

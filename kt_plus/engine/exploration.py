@@ -1,0 +1,97 @@
+"""What a hypermodel asks for: which hyperparameters there are, and which of them it used."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import ItemsView, ValuesView
+from typing import Any
+
+from keras_tuner.errors import FailedTrialError, FatalError
+
+from kt_plus.errors import BuildError
+
+
+class AskedValues(dict[str, Any]):
+    """The values of a trial, which remember the names that were asked for."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        super().__init__(values)
+        self._asked: set[str] = set()
+
+    @property
+    def unused(self) -> set[str]:
+        """The names that nobody asked for."""
+        return set(self) - self._asked
+
+    def __getitem__(self, name: str) -> Any:
+        self._asked.add(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self._asked.add(name)
+        return super().get(name, default)
+
+    def items(self) -> ItemsView[str, Any]:
+        self._asked.update(self)
+        return super().items()
+
+    def values(self) -> ValuesView[Any]:
+        self._asked.update(self)
+        return super().values()
+
+
+def explore(hypermodel: Any, oracle: Any) -> None:
+    """Builds the model until every conditional branch has been entered, each tried once.
+
+    Raises:
+        BuildError: If the model cannot be built.
+    """
+    entered: set[Any] = set()
+    waiting: deque[Any] = deque()
+    known: set[Any] = set()
+    hp = oracle.get_space()
+    while True:
+        _build(hypermodel, hp)
+        oracle.update_space(hp)
+        entered.update(map(_key, hp.active_scopes))
+        for conditions in hp.inactive_scopes:
+            if _key(conditions) not in known:
+                known.add(_key(conditions))
+                waiting.append(conditions)
+        while waiting and _key(waiting[0]) in entered:
+            waiting.popleft()
+        if not waiting:
+            return
+        hp = _activating(waiting.popleft(), oracle.get_space())
+
+
+def _build(hypermodel: Any, hp: Any) -> None:
+    try:
+        hypermodel.build(hp)
+    except (FatalError, FailedTrialError) as error:
+        if isinstance(error, FatalError):
+            raise  # a FailedTrialError only says that these values are no good
+    except Exception as error:
+        values = ", ".join(f"{name}={value!r}" for name, value in hp.values.items())
+        raise BuildError(
+            f"The model could not be built with {values or 'no hyperparameters'}: "
+            f"{type(error).__name__}: {error}. A search begins by building it with default "
+            "values. Give the hyperparameters defaults that work, or mend the building function."
+        ) from error
+
+
+def _activating(conditions: list[Any], hp: Any) -> Any:
+    """`hp` with values under which all conditions hold, and all active hyperparameters have one."""
+    for condition in conditions:
+        hp.values[condition.name] = condition.values[0]
+    active = set()
+    for hyperparameter in hp.space:
+        if hp.is_active(hyperparameter):
+            active.add(hyperparameter.name)
+            hp.values.setdefault(hyperparameter.name, hyperparameter.default)
+    hp.values = {name: value for name, value in hp.values.items() if name in active}
+    return hp
+
+
+def _key(conditions: list[Any]) -> tuple[tuple[str, tuple[Any, ...]], ...]:
+    return tuple((condition.name, tuple(condition.values)) for condition in conditions)

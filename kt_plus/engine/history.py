@@ -1,0 +1,210 @@
+"""What a search knows of its trials, and what it says of the next one."""
+
+from __future__ import annotations
+
+import enum
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, overload
+
+Value = bool | int | float | str
+Status = Literal["running", "completed", "failed"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a stopper says of a running trial: whether it should stop, and why.
+
+    Args:
+        stop: Whether the trial should end after this epoch.
+        reason: The reason in words and numbers, fit to be shown to the user.
+    """
+
+    stop: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One trial as the search sees it: larger is better, whatever the objective's direction.
+
+    Args:
+        trial_id: The id of the trial in its project.
+        values: The active hyperparameters by name, reserved ones left out.
+        score: The trial's result. `None` while it runs, or if it failed.
+        status: `"running"`, `"completed"` or `"failed"`.
+        curve: The objective after each epoch of the current execution. An epoch
+            without a report repeats the value before it.
+        first_epoch: The epoch, counted from 0, that `curve[0]` belongs to.
+        earlier_curves: The curves of the trial's earlier executions.
+        rung: The fidelity level that the trial runs at, from 0.
+        parent: The id of the trial that this one was derived from.
+        verdict: The verdict that ended the trial early, if one did.
+        unused: The names in `values` that the model never asked for; `None`
+            while that is unknown.
+    """
+
+    trial_id: str
+    values: Mapping[str, Value]
+    score: float | None = None
+    status: Status = "running"
+    curve: tuple[float, ...] = ()
+    first_epoch: int = 0
+    earlier_curves: tuple[tuple[float, ...], ...] = ()
+    rung: int = 0
+    parent: str | None = None
+    verdict: Verdict | None = None
+    unused: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration to try next.
+
+    Args:
+        values: A value for every active hyperparameter, as plain Python scalars.
+        parent: The id of the trial that the configuration was derived from.
+        changed: The names whose values differ from the parent's.
+        rung: The fidelity level to run at, from 0.
+    """
+
+    values: Mapping[str, Value]
+    parent: str | None = None
+    changed: tuple[str, ...] = ()
+    rung: int = 0
+
+
+class Signal(enum.Enum):
+    """What a strategy answers when it has no configuration to propose."""
+
+    WAIT = "wait"
+    DONE = "done"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+WAIT: Final = Signal.WAIT
+DONE: Final = Signal.DONE
+
+
+@dataclass
+class _Tried:
+    """The configurations tried, found again in constant time."""
+
+    exactly: set[frozenset[tuple[str, Value]]] = field(default_factory=set)
+    by_asked: dict[tuple[str, ...], set[tuple[Value, ...]]] = field(default_factory=dict)
+
+    def add(self, record: Record) -> None:
+        self.exactly.add(frozenset(record.values.items()))
+        if record.unused:
+            asked = tuple(sorted(record.values.keys() - record.unused))
+            self.by_asked.setdefault(asked, set()).add(tuple(record.values[n] for n in asked))
+
+    def discard(self, record: Record) -> None:
+        self.exactly.discard(frozenset(record.values.items()))
+
+    def __contains__(self, values: Mapping[str, Value]) -> bool:
+        if frozenset(values.items()) in self.exactly:
+            return True
+        return any(
+            all(name in values for name in asked) and tuple(values[n] for n in asked) in seen
+            for asked, seen in self.by_asked.items()
+        )
+
+
+class History(Sequence[Record]):
+    """The trials of a search in the order in which they started.
+
+    A strategy or stopper reads it and leaves it as it is; the engine keeps one up
+    to date with `put`, so that looking at a long history costs no more than
+    looking at a short one.
+
+    Args:
+        records: The trials to begin with, oldest first.
+
+    Example:
+    ```python
+    history = History([Record("0", {"units": 32}, score=0.9, status="completed")])
+    history.best.values          # {"units": 32}
+    history.tried({"units": 64}) # False
+    ```
+    """
+
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._records: list[Record] = []
+        self._position: dict[str, int] = {}
+        self._completed: list[Record] = []
+        self._best: Record | None = None
+        self._tried = _Tried()
+        for record in records:
+            self.put(record)
+
+    def put(self, record: Record) -> None:
+        """Adds a trial, or replaces what was known of it. For the engine only."""
+        position = self._position.setdefault(record.trial_id, len(self._records))
+        known = self._records[position] if position < len(self._records) else None
+        if known is None:
+            self._records.append(record)
+        else:
+            self._records[position] = record
+        if known is None or known.values != record.values or known.unused != record.unused:
+            if known is not None:
+                self._tried.discard(known)
+            self._tried.add(record)
+        if known is not None and known.status == "completed":
+            del self._completed[self._rank(known)]
+            if known is self._best:
+                self._best = max(self._completed, key=self._merit, default=None)
+        if record.status == "completed":
+            self._completed.insert(self._rank(record), record)
+            if self._best is None or self._merit(record) > self._merit(self._best):
+                self._best = record
+
+    def _rank(self, record: Record) -> int:
+        position = self._position[record.trial_id]
+        return bisect_left(self._completed, position, key=lambda r: self._position[r.trial_id])
+
+    def _merit(self, record: Record) -> tuple[float, int]:
+        score = float("-inf") if record.score is None else record.score
+        return score, -self._position[record.trial_id]
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Record]: ...
+    def __getitem__(self, index: int | slice) -> Record | list[Record]:
+        return self._records[index]
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self._records)
+
+    def __repr__(self) -> str:
+        return f"History({len(self)} trials, {len(self._completed)} completed)"
+
+    def get(self, trial_id: str) -> Record | None:
+        """The trial of that id, or `None`."""
+        position = self._position.get(trial_id)
+        return None if position is None else self._records[position]
+
+    @property
+    def completed(self) -> Sequence[Record]:
+        """The completed trials, in the order in which they started."""
+        return self._completed
+
+    @property
+    def best(self) -> Record | None:
+        """The incumbent: the completed trial with the highest score, the oldest of equals."""
+        return self._best
+
+    def tried(self, values: Mapping[str, Value]) -> bool:
+        """Whether a trial with these values, or with others that build the same model, was started.
+
+        A model is known to be the same when every value that an earlier build asked
+        for is equal: values that it did not ask for cannot have changed it.
+        """
+        return values in self._tried

@@ -1,0 +1,138 @@
+"""Keras Tuner's own Bayesian and Hyperband searches, told by their history alone.
+
+A seam of its own beside `oracle.py`: both algorithms keep state that Keras Tuner
+does not save, or saves with the whole search, and which is rebuilt here.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import keras_tuner
+import numpy as np
+
+from kt_plus.engine.history import DONE, WAIT, Proposal, Signal
+from kt_plus.engine.oracle import Oracle, check_whole
+from kt_plus.search_strategies.base import draw_untried
+
+
+class BayesianOptimizationOracle(Oracle, keras_tuner.oracles.BayesianOptimizationOracle):
+    """Keras Tuner's Bayesian optimization with a Gaussian process, resumable and without repeats.
+
+    See `kt_plus.BayesianOptimization` for its arguments.
+    """
+
+    def __init__(
+        self,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        num_initial_points: int | None = None,
+        alpha: float = 1e-4,
+        beta: float = 2.6,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        allow_new_entries: bool = True,
+        tune_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        **options: Any,
+    ) -> None:
+        check_whole("max_trials", max_trials)
+        keras_tuner.oracles.BayesianOptimizationOracle.__init__(
+            self,
+            objective=objective,
+            max_trials=max_trials,
+            num_initial_points=num_initial_points,
+            alpha=alpha,
+            beta=beta,
+            hyperparameters=hyperparameters,
+            allow_new_entries=allow_new_entries,
+            tune_new_entries=tune_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+        )
+        self._set_up(seed, None, **options)
+
+    def propose(self, trial_id: str) -> Proposal | Signal:
+        # Keras Tuner draws from a generator that it does not save.
+        seed = int(self._rng().integers(2**31))
+        self._random_state = np.random.RandomState(seed)
+        self.gpr.random_state = seed
+        answer = keras_tuner.oracles.BayesianOptimizationOracle.populate_space(self, trial_id)
+        if answer["status"] == "RUNNING" and not self.history.tried(answer["values"]):
+            return Proposal(answer["values"])
+        return draw_untried(self.space, self.history, self._rng())
+
+
+class HyperbandOracle(Oracle, keras_tuner.oracles.HyperbandOracle):
+    """Keras Tuner's Hyperband, whose brackets are rebuilt from its trials after a crash.
+
+    See `kt_plus.Hyperband` for its arguments.
+    """
+
+    def __init__(
+        self,
+        objective: Any = None,
+        max_epochs: int = 100,
+        factor: int = 3,
+        hyperband_iterations: int = 1,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        allow_new_entries: bool = True,
+        tune_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        **options: Any,
+    ) -> None:
+        keras_tuner.oracles.HyperbandOracle.__init__(
+            self,
+            objective=objective,
+            max_epochs=max_epochs,
+            factor=factor,
+            hyperband_iterations=hyperband_iterations,
+            hyperparameters=hyperparameters,
+            allow_new_entries=allow_new_entries,
+            tune_new_entries=tune_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+        )
+        self._set_up(seed, None, **options)
+
+    def propose(self, trial_id: str) -> Proposal | Signal:
+        answer = keras_tuner.oracles.HyperbandOracle.populate_space(self, trial_id)
+        if answer["status"] != "RUNNING":
+            return WAIT if answer["status"] == "IDLE" else DONE
+        values = answer["values"]
+        return Proposal(values, values.get("tuner/trial_id"), rung=values["tuner/round"])
+
+    def reload(self) -> None:
+        super().reload()
+        with self._lock:
+            self._replay()
+
+    def _replay(self) -> None:
+        """Fills the brackets with the trials in the order in which they started."""
+        self._current_iteration = 0
+        self._current_bracket = self._get_num_brackets() - 1
+        self._brackets = []
+        self._start_new_bracket()
+        for trial_id in self.start_order:
+            past_id = self.trials[trial_id].hyperparameters.values.get("tuner/trial_id")
+            self._place(trial_id, past_id)
+
+    def _place(self, trial_id: str, past_id: str | None) -> None:
+        self._remove_completed_brackets()
+        for bracket in self._brackets:
+            rounds = bracket["rounds"]
+            if past_id is None and len(rounds[0]) < self._get_size(bracket["bracket_num"], 0):
+                rounds[0].append({"past_id": None, "id": trial_id})
+                return
+            for earlier, later in pairwise(rounds):
+                if past_id in [info["id"] for info in earlier]:
+                    later.append({"past_id": past_id, "id": trial_id})
+                    return
+        if past_id is None:
+            self._increment_bracket_num()
+            self._start_new_bracket()
+            self._place(trial_id, None)

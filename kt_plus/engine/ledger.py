@@ -1,0 +1,146 @@
+"""What kt_plus keeps of a trial beyond what Keras Tuner does, and the record made of both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kt_plus.engine.history import Record, Status, Value, Verdict
+
+RESERVED = "tuner/"
+"""Hyperparameter values under this prefix are directives to the worker, not the user's."""
+
+UNUSED = RESERVED + "unused"
+"""Under this name a worker tells which values the model never asked for, one a line."""
+
+CURVE = "curve:"
+"""A metric under this prefix is one point of a learning curve of the objective."""
+
+EXECUTION = "execution"
+HORIZON = "horizon"
+"""What is reported with a point: which execution it is of, and its last epoch's number."""
+
+STATUS: dict[str, Status] = {"COMPLETED": "completed", "FAILED": "failed"}
+
+
+@dataclass
+class Curve:
+    """The objective after each epoch of one execution, as reported, sign included."""
+
+    first_epoch: int = 0
+    values: list[float] = field(default_factory=list)
+
+    def report(self, epoch: int, value: float) -> None:
+        """Adds a point. One at an epoch already seen begins a new attempt from there."""
+        if not self.values or epoch < self.first_epoch:
+            self.first_epoch, self.values = epoch, []
+        del self.values[epoch - self.first_epoch :]
+        while self.values and len(self.values) < epoch - self.first_epoch:
+            self.values.append(self.values[-1])  # validated every few epochs only
+        self.values.append(float(value))
+
+
+@dataclass
+class Note:
+    """What kt_plus keeps of one trial, in its `trial.json` beside Keras Tuner's own entries.
+
+    Args:
+        started: The trial's place in the order of starts.
+        ended: Its place in the order of ends; `None` until it has ended.
+        attempts: How often it was run to an end, good or bad.
+        seconds: How long the last attempt took.
+        search_seconds: How long the search had been running when it ended.
+        horizon: The number of epochs that it was to run, if known.
+        curves: One curve for every execution.
+        parent: The id of the trial it was derived from.
+        changed: The names whose values differ from the parent's.
+        rung: The fidelity level it runs at.
+        initial: Its place among the initial configurations, if it is one.
+        unused: The names in its values that the model never asked for.
+        stop_reason: Why it was ended early, if it was.
+    """
+
+    started: int
+    ended: int | None = None
+    attempts: int = 0
+    seconds: float = 0.0
+    search_seconds: float = 0.0
+    horizon: int | None = None
+    curves: list[Curve] = field(default_factory=list)
+    parent: str | None = None
+    changed: tuple[str, ...] = ()
+    rung: int = 0
+    initial: int | None = None
+    unused: tuple[str, ...] | None = None
+    stop_reason: str | None = None
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs run and reported, in all executions."""
+        return sum(len(curve.values) for curve in self.curves)
+
+    def begin_attempt(self) -> None:
+        """Forgets the curves of an attempt that was interrupted or failed."""
+        self.curves, self.stop_reason, self.ended = [], None, None
+
+    def report(self, epoch: int, value: float, execution: int) -> None:
+        """Adds a point to the curve of an execution."""
+        while len(self.curves) <= execution:
+            self.curves.append(Curve())
+        self.curves[execution].report(epoch, value)
+
+    def get_config(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Note:
+        known = {k: v for k, v in config.items() if k in cls.__dataclass_fields__}
+        known["curves"] = [Curve(**curve) for curve in known.get("curves", [])]
+        for name in ("changed", "unused"):
+            if known.get(name) is not None:
+                known[name] = tuple(known[name])
+        return cls(**known)
+
+
+def plain(value: Any) -> Value:
+    """The value as a plain Python scalar: Keras Tuner may hand out NumPy's."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def without_reserved(values: Mapping[str, Any]) -> dict[str, Value]:
+    """The user's values, as plain Python scalars."""
+    return {name: plain(v) for name, v in values.items() if not name.startswith(RESERVED)}
+
+
+def record_of(trial: Any, note: Note, sign: int) -> Record:
+    """The trial as strategies and stoppers see it.
+
+    Args:
+        trial: A `keras_tuner` Trial.
+        note: What is kept beyond it.
+        sign: 1 if the objective is maximised, -1 if it is minimised.
+    """
+    status = STATUS.get(trial.status, "running")
+    *earlier, current = [Curve(), *note.curves]
+    return Record(
+        trial_id=trial.trial_id,
+        values=without_reserved(trial.hyperparameters.values),
+        score=sign * float(trial.score) if status == "completed" else None,
+        status=status,
+        curve=tuple(sign * v for v in current.values),
+        first_epoch=current.first_epoch,
+        earlier_curves=tuple(tuple(sign * v for v in c.values) for c in earlier[1:]),
+        rung=note.rung,
+        parent=note.parent,
+        verdict=Verdict(True, note.stop_reason) if note.stop_reason else None,
+        unused=None if note.unused is None else frozenset(note.unused),
+    )
+
+
+def is_finite(score: Any) -> bool:
+    """Whether a score can be compared: neither missing, nor NaN, nor infinite."""
+    return score is not None and math.isfinite(score)

@@ -1,0 +1,475 @@
+"""The one stateful seam to `keras_tuner.Oracle`: trials in, proposals and verdicts out."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+import keras_tuner
+from keras_tuner.engine import trial as kt_trial
+
+from kt_plus.engine import project, storage
+from kt_plus.engine.budget import Budget
+from kt_plus.engine.history import WAIT, History, Proposal, Record, Signal, Value, Verdict
+from kt_plus.engine.ledger import (
+    CURVE,
+    EXECUTION,
+    HORIZON,
+    UNUSED,
+    Note,
+    is_finite,
+    plain,
+    record_of,
+    without_reserved,
+)
+from kt_plus.engine.progress import Progress
+from kt_plus.engine.seeds import proposal_rng, search_seed
+from kt_plus.engine.space import Space
+from kt_plus.performance_estimation.stopping.base import Stopper
+from kt_plus.search_strategies.base import Strategy, draw_untried
+
+Status = kt_trial.TrialStatus
+
+IDLE_PAUSE = 0.02
+"""Seconds to sleep before an IDLE answer: Keras Tuner asks again at once, in a busy loop."""
+
+
+class Oracle(keras_tuner.Oracle):
+    """A search: the strategy that proposes trials, and the rule that stops them early.
+
+    When to use it: with a strategy of your own, in `kt_plus.Tuner` or in any tuner
+    of Keras Tuner's. The named searches, such as `kt_plus.EvolutionarySearch`, have
+    one each.
+
+    Args:
+        objective: The name of a metric, a `keras_tuner.Objective`, or a list of them to
+            be summed, as in Keras Tuner.
+        max_trials: The number of trials to run at most; `None` for no limit.
+        hyperparameters: A `keras_tuner.HyperParameters` that overrides hyperparameters of
+            the model, or holds the whole space.
+        allow_new_entries: Whether the model may ask for hyperparameters not in it.
+        tune_new_entries: Whether those are searched too.
+        seed: The seed, 0 included, of proposals, weights and data order.
+        max_retries_per_trial: How often a trial that raised is run again.
+        max_consecutive_failed_trials: After so many failures in a row the search ends.
+        strategy: What proposes the trials.
+        stopping: What ends hopeless trials early.
+        max_time: Seconds, or a timedelta, that the search may run. The running trial ends
+            at its next epoch.
+        max_epochs_total: The number of epochs that all trials together may train.
+        initial_configurations: Values to try first, each a mapping from names to
+            values; what it leaves out has its default.
+        history: Directory of an earlier project (or several), whose completed trials
+            the strategy learns from. They count towards no budget.
+
+    Raises:
+        ValueError: If an argument has an impossible value.
+
+    Example:
+
+    ```python
+    oracle = kt_plus.Oracle("val_accuracy", 50, strategy=evolution(50))
+    tuner = kt_plus.Tuner(oracle, build_model)
+    ```
+    """
+
+    def __init__(
+        self,
+        objective: Any = None,
+        max_trials: int | None = None,
+        hyperparameters: Any = None,
+        allow_new_entries: bool = True,
+        tune_new_entries: bool = True,
+        seed: int | None = None,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        *,
+        strategy: Strategy | None = None,
+        **options: Any,
+    ) -> None:
+        check_whole("max_trials", max_trials)
+        keras_tuner.Oracle.__init__(
+            self,
+            objective=objective,
+            max_trials=max_trials,
+            hyperparameters=hyperparameters,
+            allow_new_entries=allow_new_entries,
+            tune_new_entries=tune_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+        )
+        self._set_up(seed, strategy, **options)
+
+    def _set_up(
+        self,
+        seed: int | None,
+        strategy: Strategy | None,
+        *,
+        stopping: Stopper | None = None,
+        max_time: float | timedelta | None = None,
+        max_epochs_total: int | None = None,
+        initial_configurations: Sequence[Mapping[str, Value]] = (),
+        history: str | Sequence[str] = (),
+    ) -> None:
+        _check_stopper(stopping)
+        self.seed = search_seed(seed)
+        self.strategy = strategy
+        self.stopping = stopping
+        self.budget = Budget.of(max_time, max_epochs_total)
+        self.initial_configurations = [dict(values) for values in initial_configurations or ()]
+        self.earlier_projects = [history] if isinstance(history, (str, os.PathLike)) else history
+        self.history = History()
+        self.notes: dict[str, Note] = {}
+        self._lock = threading.RLock()
+        self._saved_at = 0
+        self._trial_began: dict[str, float] = {}
+        self._stopper_failed = False
+        self._space: tuple[int, Space] = (-1, Space())
+        # Keras Tuner's own display sorts all trials at every print; it serves verbose=2.
+        self._display = Progress(self, tables=self._display)
+
+    def __repr__(self) -> str:
+        ended = len(self.end_order)
+        of = self.max_trials or "any number"
+        how = f", strategy={self.strategy}" if self.strategy else ""
+        return f"{type(self).__name__}({self.objective}, {ended} of {of} trials ended{how})"
+
+    @property
+    def sign(self) -> int:
+        """1 if the objective is maximised, -1 if it is minimised."""
+        return 1 if self.objective.direction == "max" else -1
+
+    @property
+    def space(self) -> Space:
+        """The search space as strategies see it."""
+        hyperparameters = self.hyperparameters.space
+        if self._space[0] != len(hyperparameters):
+            self._space = (len(hyperparameters), Space.from_hyperparameters(hyperparameters))
+        return self._space[1]
+
+    # Keras Tuner decorates these three with `synchronized`, whose lock stays held after an
+    # exception and which keeps every oracle alive for ever; a lock of our own does neither.
+
+    def create_trial(self, tuner_id: str) -> Any:
+        """The next trial for that worker: RUNNING with values, IDLE to wait, STOPPED at the end."""
+        with self._lock:
+            trial = self._create_trial(tuner_id)
+        if trial.status == Status.IDLE:
+            time.sleep(IDLE_PAUSE)
+        return trial
+
+    def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Any:
+        """Takes a report; answers with the trial, its status STOPPED if it should end now."""
+        with self._lock:
+            trial = self.trials[trial_id]
+            curve = {n.removeprefix(CURVE): v for n, v in metrics.items() if n.startswith(CURVE)}
+            if curve:
+                return self._report_epoch(trial, dict(metrics), int(step), *curve.values())
+            self._report_metrics(trial, metrics, step)
+            return trial
+
+    def end_trial(self, trial: Any, status: str | None = None) -> None:
+        """Takes the end of a trial, good or bad; a second end of the same trial changes nothing."""
+        if isinstance(trial, str):  # the signature before Keras Tuner 1.2
+            trial = _ended(self.trials[trial], status or Status.COMPLETED)
+        with self._lock:
+            if self.notes[trial.trial_id].ended is None:
+                self._end_trial(trial)
+            self._check_consecutive_failures()
+
+    def get_best_trials(self, num_trials: int | None = 1) -> list[Any]:
+        """The completed trials from the best on; `None` for all of them.
+
+        As in Keras Tuner, trials that did not complete follow where there are too few.
+        """
+        completed = [t for t in self.trials.values() if _completed(t)]
+        completed.sort(key=lambda trial: -self.sign * trial.score)
+        if num_trials is None or len(completed) >= num_trials:
+            return completed[:num_trials]
+        others = [t for t in self.trials.values() if not _completed(t)]
+        return [*completed, *others][:num_trials]
+
+    def update_space(self, hyperparameters: Any) -> None:
+        """Adds hyperparameters that the model has asked for and that were not known."""
+        with self._lock:
+            known = len(self.hyperparameters.space)
+            super().update_space(hyperparameters)
+            if self.trials and len(self.hyperparameters.space) != known:
+                self.save()
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """The values of the next trial, in Keras Tuner's form."""
+        place, proposal = self._next_initial_configuration() or (None, self.propose(trial_id))
+        if isinstance(proposal, Signal):
+            return {"status": Status.IDLE if proposal is WAIT else Status.STOPPED, "values": None}
+        self.notes[trial_id] = Note(
+            started=len(self.start_order),
+            parent=proposal.parent,
+            changed=tuple(proposal.changed),
+            rung=proposal.rung,
+            initial=place,
+        )
+        values = {name: plain(value) for name, value in proposal.values.items()}
+        return {"status": Status.RUNNING, "values": values}
+
+    def propose(self, trial_id: str) -> Proposal | Signal:
+        """What the strategy proposes now."""
+        if self.strategy is None:
+            raise NotImplementedError("Give the Oracle a `strategy`, or override `propose`.")
+        return self.strategy.propose(self.space, self.history, self._rng())
+
+    def get_state(self) -> dict[str, Any]:
+        return {**super().get_state(), project.SECTION: project.search_config(self)}
+
+    def save(self) -> None:
+        """Writes the state of the search; each trial has been written as it went."""
+        storage.write_json(self._get_oracle_fname(), self.get_state())
+        self._saved_at = len(self.start_order)
+
+    def reload(self) -> None:
+        """Reads the project again, and mends what a crash has left.
+
+        Raises:
+            ResumeError: If the project holds a search of another kind or objective.
+        """
+        with self._lock:
+            project.reload(self)
+
+    def learn_from_earlier_projects(self) -> None:
+        """Puts the trials of earlier projects before the first of this search."""
+        if self.earlier_projects and not len(self.history):
+            for record in project.earlier_records(self, self.earlier_projects):
+                self.history.put(record)
+
+    def _rng(self) -> Any:
+        return proposal_rng(self.seed, len(self.start_order))
+
+    # Overridden because Keras Tuner compares hashes of values that the model may not use.
+    def _duplicate(self, values: Mapping[str, Value]) -> bool:
+        return self.history.tried(without_reserved(values))
+
+    # Overridden because Keras Tuner's draws seeds 7 and 8 from the same stream.
+    def _random_values(self) -> dict[str, Value] | None:
+        proposal = draw_untried(self.space, self.history, self._rng())
+        return dict(proposal.values) if isinstance(proposal, Proposal) else None
+
+    def _next_initial_configuration(self) -> tuple[int, Proposal] | None:
+        if not self.initial_configurations:
+            return None
+        place = sum(1 for t in self.start_order if self.notes[t].initial is not None)
+        if place == len(self.initial_configurations):
+            return None
+        return place, Proposal(self.space.check(self.initial_configurations[place]))
+
+    def _create_trial(self, tuner_id: str) -> Any:
+        self.budget.begin()
+        self.tuner_ids.add(tuner_id)
+        if tuner_id in self.ongoing_trials:
+            return self._begin(self.ongoing_trials[tuner_id], tuner_id)
+        if self._retry_queue and not self.budget.exhausted():
+            return self._begin(self.trials[self._retry_queue.pop(0)], tuner_id)
+        trial = self._new_trial()
+        if trial.status == Status.RUNNING:
+            return self._begin(trial, tuner_id)
+        if trial.status == Status.STOPPED:
+            self._dismiss(tuner_id)
+        return trial
+
+    def _dismiss(self, tuner_id: str) -> None:
+        self.tuner_ids.discard(tuner_id)
+        if not self.ongoing_trials:
+            self.budget.pause()
+            self.save()
+            self._display.close()
+
+    def _new_trial(self) -> Any:
+        number = len(self.start_order)
+        trial_id = f"{number:0{len(str(self.max_trials))}d}"
+        full = self.max_trials is not None and number >= self.max_trials
+        answer: dict[str, Any] = {"status": Status.STOPPED}
+        if not full and not self.budget.exhausted():
+            self.learn_from_earlier_projects()
+            self.notes.pop(trial_id, None)
+            answer = self.populate_space(trial_id)
+        hyperparameters = self.hyperparameters.copy()
+        hyperparameters.values = answer.get("values") or {}
+        for hp in hyperparameters.space:
+            if hp.name not in hyperparameters.values and hyperparameters.is_active(hp):
+                hyperparameters.values[hp.name] = hp.default
+        self.notes.setdefault(trial_id, Note(started=number))
+        return kt_trial.Trial(hyperparameters, trial_id, answer["status"])
+
+    def _begin(self, trial: Any, tuner_id: str) -> Any:
+        """Starts an attempt at the trial, a first or a further one."""
+        trial.status, trial.message, trial.score, trial.best_step = Status.RUNNING, None, None, 0
+        trial.metrics = type(trial.metrics)()
+        self.notes[trial.trial_id].begin_attempt()
+        self._save_trial(trial)
+        if trial.trial_id not in self.trials:
+            self.trials[trial.trial_id] = trial
+            self.start_order.append(trial.trial_id)
+        self.ongoing_trials[tuner_id] = trial
+        self._trial_began[trial.trial_id] = time.monotonic()
+        self._refresh(trial)
+        self._save_now_and_then()
+        self._display.on_trial_begin(trial)
+        return trial
+
+    def _report_epoch(self, trial: Any, metrics: dict[str, float], epoch: int, value: float) -> Any:
+        note = self.notes[trial.trial_id]
+        if note.ended is not None:
+            return _ended(trial, Status.STOPPED)
+        note.report(epoch, value, int(metrics.get(EXECUTION, 0)))
+        note.horizon = int(metrics[HORIZON]) if HORIZON in metrics else note.horizon
+        self.budget.epochs += 1
+        record = self._refresh(trial)
+        verdict = self._judge(record)
+        if verdict.stop:
+            note.stop_reason = f"stopped after epoch {epoch + 1}" + (
+                f" of {note.horizon}: {verdict.reason}" if note.horizon else f": {verdict.reason}"
+            )
+            self._refresh(trial)
+        self._save_trial(trial)
+        self._display.on_epoch_end(trial)
+        return _ended(trial, Status.STOPPED) if verdict.stop else trial
+
+    def _judge(self, record: Record) -> Verdict:
+        exhausted = self.budget.exhausted()
+        if exhausted or self.stopping is None:
+            return Verdict(bool(exhausted), exhausted or "")
+        try:
+            return self.stopping.judge(record, self.history)
+        except Exception as error:
+            if not self._stopper_failed:
+                self._stopper_failed = True
+                warnings.warn(
+                    f"The stopping rule {self.stopping!r} raised {error!r}. Trials go on "
+                    "unstopped wherever it does. Mend the rule and start again to use it.",
+                    stacklevel=2,
+                )
+            return Verdict(False)
+
+    def _report_metrics(self, trial: Any, metrics: Mapping[str, float], step: int) -> None:
+        self._check_objective_found(metrics)
+        for name, value in metrics.items():
+            if not trial.metrics.exists(name):
+                trial.metrics.register(name, direction=self._direction_of(name))
+            trial.metrics.update(name, value, step=step)
+        self._save_trial(trial)
+
+    def _direction_of(self, metric: str) -> str | None:
+        objectives = getattr(self.objective, "objectives", [self.objective])
+        return next((o.direction for o in objectives if o.name == metric), None)
+
+    def _end_trial(self, ended: Any) -> None:
+        trial, note = self.trials[ended.trial_id], self.notes[ended.trial_id]
+        self._take_values(trial, ended, note)
+        self.update_space(trial.hyperparameters)
+        trial.status, trial.message = ended.status, ended.message
+        if trial.status == Status.COMPLETED:
+            self._score(trial)
+        note.attempts += 1
+        began = self._trial_began.pop(trial.trial_id, None)
+        note.seconds = time.monotonic() - began if began is not None else 0.0
+        note.search_seconds = self.budget.seconds
+        retry = trial.status == Status.INVALID and note.attempts <= self.max_retries_per_trial
+        if trial.status == Status.INVALID and not retry:
+            trial.status = Status.FAILED
+        if not retry:
+            note.ended = len(self.end_order)
+        self._save_trial(trial, durable=True)
+        self._settle(trial, retry)
+
+    def _settle(self, trial: Any, retry: bool) -> None:
+        self._run_times[trial.trial_id] = self.notes[trial.trial_id].attempts
+        if trial.trial_id in self._retry_queue:  # a worker outlived the chief that requeued it
+            self._retry_queue.remove(trial.trial_id)
+        (self._retry_queue if retry else self.end_order).append(trial.trial_id)
+        self._refresh(trial)
+        self._save_now_and_then()
+        self._display.on_trial_end(trial)
+        # Last: Keras Tuner's chief exits as soon as no trial is ongoing.
+        for tuner_id in [t for t, o in self.ongoing_trials.items() if o is trial]:
+            del self.ongoing_trials[tuner_id]
+
+    def _take_values(self, trial: Any, ended: Any, note: Note) -> None:
+        """Takes what the worker found; values known here stay, since gRPC rounds them."""
+        if ended is not trial:
+            known = trial.hyperparameters.values
+            trial.hyperparameters = ended.hyperparameters
+            trial.hyperparameters.values = {**ended.hyperparameters.values, **known}
+        unused = trial.hyperparameters.values.pop(UNUSED, None)
+        note.unused = None if unused is None else tuple(unused.split("\n")) if unused else ()
+
+    def _score(self, trial: Any) -> None:
+        self.score_trial(trial)
+        if is_finite(trial.score):
+            trial.score, trial.best_step = plain(trial.score), plain(trial.best_step)
+            return
+        trial.message = (
+            f"The objective {self.objective.name!r} is {trial.score}: training diverged. "
+            "Such a trial has failed; a smaller learning rate or gradient clipping may help."
+        )
+        trial.status, trial.score = Status.INVALID, None
+
+    def _check_consecutive_failures(self) -> None:
+        limit = self.max_consecutive_failed_trials
+        last = self.end_order[-limit:] if limit else []
+        if limit and len(last) == limit and all(map(self._has_failed, last)):
+            raise RuntimeError(
+                f"Number of consecutive failures exceeded the limit of {limit}, set by "
+                "`max_consecutive_failed_trials`. The last trial said:\n"
+                f"{self.trials[last[-1]].message or '(nothing)'}"
+            )
+
+    def _has_failed(self, trial_id: str) -> bool:
+        return self.trials[trial_id].status == Status.FAILED
+
+    def _refresh(self, trial: Any) -> Record:
+        record = record_of(trial, self.notes[trial.trial_id], self.sign)
+        self.history.put(record)
+        return record
+
+    # Overridden because Keras Tuner's writes in place: a crash leaves half a file.
+    def _save_trial(self, trial: Any, durable: bool = False) -> None:
+        content = {**trial.get_state(), project.SECTION: self.notes[trial.trial_id].get_config()}
+        storage.write_json(project.trial_file(self, trial.trial_id), content, durable)
+
+    def _save_now_and_then(self) -> None:
+        """Saves at ever longer intervals, so that all savings together cost linear time."""
+        started = len(self.start_order)
+        if started > 1.2 * self._saved_at:
+            self.save()
+
+
+def check_whole(name: str, value: Any) -> None:
+    """Raises unless `value` is `None` or a whole number of at least 1."""
+    if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
+        raise ValueError(
+            f"{name}={value!r} was given. Expected a whole number of at least 1, or None "
+            "for no limit."
+        )
+
+
+def _check_stopper(stopping: Any) -> None:
+    if stopping is not None and not callable(getattr(stopping, "judge", None)):
+        raise ValueError(
+            f"stopping={stopping!r} was given. Expected a rule with a `judge` method, such as "
+            "kt_plus.stopping.MedianRule(), or None."
+        )
+
+
+def _ended(trial: Any, status: str) -> Any:
+    """A copy of the trial with another status: the stored one stays as it is until it ends."""
+    copy = kt_trial.Trial(trial.hyperparameters, trial.trial_id, status)
+    copy.metrics, copy.score, copy.best_step = trial.metrics, trial.score, trial.best_step
+    return copy
+
+
+def _completed(trial: Any) -> bool:
+    return trial.status == Status.COMPLETED

@@ -1,0 +1,101 @@
+"""What a person sees of a running search: one bar, or Keras Tuner's tables."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kt_plus.engine.oracle import Oracle
+
+FORMAT = "{desc} {n_fmt}/{total_fmt} |{bar:20}| {elapsed}<{remaining}{postfix}"
+
+
+class Progress:
+    """Shows a search: nothing with `verbose=0`, one bar with 1, Keras Tuner's tables with 2.
+
+    Args:
+        oracle: The search to show.
+        tables: Keras Tuner's own display of it.
+    """
+
+    def __init__(self, oracle: Oracle, tables: Any) -> None:
+        self.oracle = oracle
+        self.verbose = 1
+        self._tables = tables
+        self._bar: Any = None
+        self._epochs_saved = 0
+
+    def get_state(self) -> dict[str, Any]:
+        return self._tables.get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._tables.set_state(state)
+
+    def on_trial_begin(self, trial: Any) -> None:
+        """Shows that a trial has begun."""
+        if self.verbose == 1:
+            self._show()
+        elif self.verbose:
+            self._tables.on_trial_begin(trial)
+
+    def on_epoch_end(self, trial: Any) -> None:
+        """Shows that a trial has trained an epoch."""
+        if self.verbose == 1:
+            self._show()
+
+    def on_trial_end(self, trial: Any) -> None:
+        """Shows how a trial has ended."""
+        self._count_saved(trial)
+        if self.verbose == 1:
+            if trial.status in ("FAILED", "INVALID"):
+                reason = (trial.message or "no reason given").strip().splitlines()[-1]
+                self._open().write(f"Trial {trial.trial_id} has failed: {reason}")
+            self._show()
+        elif self.verbose and trial.trial_id in self._tables.trial_start:
+            self._tables.on_trial_end(trial)
+
+    def close(self) -> None:
+        """Ends the bar, and leaves it on the screen."""
+        if self._bar is not None:
+            self._show()
+            self._bar.close()
+            self._bar = None
+
+    def _count_saved(self, trial: Any) -> None:
+        note = self.oracle.notes[trial.trial_id]
+        if note.stop_reason and note.horizon and note.curves:
+            last = note.curves[-1]
+            self._epochs_saved += max(note.horizon - last.first_epoch - len(last.values), 0)
+
+    def _open(self) -> Any:
+        if self._bar is None:
+            with warnings.catch_warnings():
+                # Without ipywidgets tqdm warns, and draws its bar as text, which will do.
+                warnings.simplefilter("ignore")
+                from tqdm.auto import tqdm
+
+                self._bar = tqdm(
+                    total=self.oracle.max_trials,
+                    initial=len(self.oracle.end_order),
+                    desc="Trials",
+                    bar_format=FORMAT,
+                    mininterval=0.2,
+                )
+        return self._bar
+
+    def _show(self) -> None:
+        bar = self._open()
+        bar.set_postfix_str(", ".join(self._facts()), refresh=False)
+        bar.update(len(self.oracle.end_order) - bar.n)
+        bar.refresh() if bar.n == bar.total else None
+
+    def _facts(self) -> list[str]:
+        facts = []
+        best = self.oracle.history.best
+        if best is not None:
+            score = self.oracle.sign * (best.score or 0.0)
+            facts.append(f"best {self.oracle.objective.name} {score:.4g} (trial {best.trial_id})")
+        if self.oracle.budget.epochs:
+            facts.append(f"{self.oracle.budget.epochs} epochs, {self._epochs_saved} saved")
+        return facts

@@ -1,0 +1,210 @@
+"""A project directory: what it tells of its search, and how a crashed one is mended."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from keras_tuner.engine import trial as kt_trial
+
+from kt_plus.engine import storage
+from kt_plus.engine.history import History, Record
+from kt_plus.engine.ledger import Note, record_of
+from kt_plus.errors import ResumeError
+
+if TYPE_CHECKING:
+    from kt_plus.engine.oracle import Oracle
+
+SECTION = "kt_plus"
+"""Our entry in Keras Tuner's files, which Keras Tuner itself ignores."""
+
+SCHEMA = 1
+EARLIER = "earlier_trials.json"
+
+ENDED = (kt_trial.TrialStatus.COMPLETED, kt_trial.TrialStatus.FAILED)
+
+
+def trial_file(oracle: Oracle, trial_id: str) -> str:
+    """Where a trial is kept."""
+    return os.path.join(directory(oracle), f"trial_{trial_id}", "trial.json")
+
+
+def directory(oracle: Oracle) -> str:
+    """The project directory of the oracle's search."""
+    return os.path.join(str(oracle._directory), oracle._project_name)
+
+
+def search_config(oracle: Oracle) -> dict[str, Any]:
+    """What the project tells of its search, beyond what Keras Tuner saves."""
+    return {
+        "schema": SCHEMA,
+        "search": search_name(oracle),
+        "objective": objective_config(oracle.objective),
+        "seconds": oracle.budget.seconds,
+        "epochs": oracle.budget.epochs,
+    }
+
+
+def search_name(oracle: Oracle) -> str:
+    """The name of the strategy, or of the oracle that is its own strategy."""
+    return type(oracle if oracle.strategy is None else oracle.strategy).__name__
+
+
+def objective_config(objective: Any) -> list[list[str]]:
+    """Name and direction of every objective, sorted."""
+    return sorted([o.name, o.direction] for o in getattr(objective, "objectives", [objective]))
+
+
+def reload(oracle: Oracle) -> None:
+    """Reads the project again: each trial's file is the truth, the oracle's file a summary.
+
+    Killed at any moment, a project holds only whole files, so that what the summary
+    lacks is told by the trials. A trial that was running is queued to run again.
+    """
+    state = _read_state(oracle)
+    _check_same_search(oracle, state.get(SECTION, {}))
+    trials, notes = _read_trials(directory(oracle), state)
+    _check_scored_alike(oracle, trials)
+    order = sorted(trials, key=lambda trial_id: notes[trial_id].started)
+    ended = [t for t in order if notes[t].ended is not None]
+    ended.sort(key=lambda trial_id: notes[trial_id].ended or 0)
+    oracle.trials = {trial_id: trials[trial_id] for trial_id in order}
+    oracle.notes = notes
+    hashes = {t: oracle._compute_values_hash(trials[t].hyperparameters.values) for t in order}
+    state.update(
+        ongoing_trials={},
+        start_order=order,
+        end_order=ended,
+        run_times={trial_id: notes[trial_id].attempts for trial_id in order},
+        retry_queue=[trial_id for trial_id in order if notes[trial_id].ended is None],
+        tried_so_far=list(hashes.values()),
+        id_to_hash=hashes,
+    )
+    oracle.set_state(state)
+    oracle.history = History()
+    _restore_search(oracle, state.get(SECTION, {}))
+
+
+def _restore_search(oracle: Oracle, config: dict[str, Any]) -> None:
+    for trial_id in oracle.end_order:
+        oracle.update_space(oracle.trials[trial_id].hyperparameters)
+    notes = oracle.notes.values()
+    oracle.budget.resume(
+        max([config.get("seconds", 0.0), *(n.search_seconds for n in notes)]),
+        max(config.get("epochs", 0), sum(n.epochs for n in notes)),
+    )
+    oracle.learn_from_earlier_projects()
+    for trial_id in oracle.start_order:
+        oracle.history.put(record_of(oracle.trials[trial_id], oracle.notes[trial_id], oracle.sign))
+
+
+def _read_state(oracle: Oracle) -> dict[str, Any]:
+    path = os.path.join(directory(oracle), "oracle.json")
+    try:
+        state = storage.read_json(path)
+    except ValueError:
+        state = None
+        warnings.warn(
+            f"{path} is damaged. The search goes on from its trials' own files.", stacklevel=2
+        )
+    return state or oracle.get_state()
+
+
+def _check_same_search(oracle: Oracle, config: dict[str, Any]) -> None:
+    now = {"search": search_name(oracle), "objective": objective_config(oracle.objective)}
+    for what in ("search", "objective"):
+        before = config.get(what, now[what])
+        if before != now[what]:
+            raise ResumeError(
+                f"The project {directory(oracle)} holds a search with the {what} {before}; the "
+                f"one that would go on in it has {now[what]}. Give the same {what} again, choose "
+                "another `project_name`, or pass `overwrite=True` to delete the old search. To "
+                f"learn from its trials, pass `history={directory(oracle)!r}` to a new project."
+            )
+    if config.get("schema", SCHEMA) > SCHEMA:
+        raise ResumeError(
+            f"The project {directory(oracle)} was written by a newer version of kt_plus "
+            f"(schema {config['schema']}, expected {SCHEMA}). Install that version to go on."
+        )
+
+
+def _check_scored_alike(oracle: Oracle, trials: dict[str, Any]) -> None:
+    """Plain Keras Tuner does not save the objective; the metrics of its trials tell it."""
+    for trial in trials.values():
+        if trial.score is not None and not trial.metrics.exists(oracle.objective.name):
+            raise ResumeError(
+                f"Trial {trial.trial_id} of the project {directory(oracle)} has no metric "
+                f"{oracle.objective.name!r}: it was scored by another objective. Give that one, "
+                "choose another `project_name`, or pass `overwrite=True`."
+            )
+
+
+def _read_trials(project_dir: str, state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Note]]:
+    trials, configs = {}, {}
+    for path in storage.trial_files(project_dir):
+        try:
+            content = storage.read_json(path)
+            trial = kt_trial.Trial.from_state(content)
+        except (ValueError, KeyError, TypeError) as error:
+            warnings.warn(f"{path} is damaged and is left out ({error!r}).", stacklevel=2)
+            continue
+        trials[trial.trial_id] = trial
+        configs[trial.trial_id] = content.get(SECTION)
+    notes = {t: Note.from_config(config) for t, config in configs.items() if config}
+    return trials, {**notes, **_notes_of_keras_tuner(trials, notes, state)}
+
+
+def _notes_of_keras_tuner(
+    trials: dict[str, Any], notes: dict[str, Note], state: dict[str, Any]
+) -> dict[str, Note]:
+    """Notes for the trials that plain Keras Tuner has written, in the order that it tells."""
+    place = {trial_id: i for i, trial_id in enumerate(state["start_order"])}
+    ends = {trial_id: i for i, trial_id in enumerate(state["end_order"])}
+    foreign = sorted(trials.keys() - notes.keys(), key=lambda t: (place.get(t, len(place)), t))
+    first = max((note.started for note in notes.values()), default=-1) + 1
+    return {
+        trial_id: Note(
+            started=first + i,
+            ended=ends.get(trial_id, first + i) if trials[trial_id].status in ENDED else None,
+            attempts=state["run_times"].get(trial_id, 0),
+        )
+        for i, trial_id in enumerate(foreign)
+    }
+
+
+def earlier_records(oracle: Oracle, projects: Iterable[str]) -> list[Record]:
+    """The completed trials of earlier projects, kept in this one from its first use on.
+
+    Raises:
+        ResumeError: If a project does not exist, or had another objective.
+    """
+    path = os.path.join(directory(oracle), EARLIER)
+    kept = storage.read_json(path)
+    if kept is None:
+        kept = [trial for project in projects for trial in _completed_in(oracle, str(project))]
+        storage.write_json(path, kept)
+    return [Record(t["trial_id"], t["values"], oracle.sign * t["score"], "completed") for t in kept]
+
+
+def _completed_in(oracle: Oracle, project_dir: str) -> list[dict[str, Any]]:
+    state = storage.read_json(os.path.join(project_dir, "oracle.json"))
+    if state is None:
+        raise ResumeError(
+            f"history={project_dir!r} is not a project directory: it has no oracle.json. Give "
+            "the folder that an earlier search wrote, its directory and project_name joined."
+        )
+    objective = state.get(SECTION, {}).get("objective", objective_config(oracle.objective))
+    if objective != objective_config(oracle.objective):
+        raise ResumeError(
+            f"history={project_dir!r} was searched for {objective}, this search is for "
+            f"{objective_config(oracle.objective)}: their scores cannot be compared."
+        )
+    trials, notes = _read_trials(project_dir, state)
+    records = (record_of(trials[t], notes[t], 1) for t in sorted(trials))
+    return [
+        {"trial_id": f"{project_dir}/{r.trial_id}", "values": dict(r.values), "score": r.score}
+        for r in records
+        if r.score is not None
+    ]

@@ -1,0 +1,208 @@
+"""The search space as strategies see it: draw, mutate, cross, encode, decode, enumerate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kt_plus.engine.dimensions import Dimension, dimension_from
+from kt_plus.engine.history import Value
+
+Values = dict[str, Value]
+Genes = dict[Dimension, Value]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A configuration made from another one, and the names whose values differ."""
+
+    values: Values
+    changed: tuple[str, ...]
+
+
+class Space:
+    """The hyperparameters of a search, parents before their children.
+
+    It holds every kind of hyperparameter and any depth of conditions, one name
+    under several conditions included. The order in which the dimensions arrive is
+    kept where it has parents first, and mended where not; it changes nothing of
+    what is drawn.
+
+    Args:
+        dimensions: The hyperparameters, in any order.
+
+    Example:
+    ```python
+    space = Space([Discrete("op", ("conv", "pool")), Numeric("lr", 1e-4, 1e-1, sampling="log")])
+    values = space.draw(np.random.default_rng(0))   # {"lr": 0.0081..., "op": "conv"}
+    ```
+    """
+
+    def __init__(self, dimensions: Iterable[Dimension] = ()) -> None:
+        self.dimensions = _parents_first(list(dict.fromkeys(dimensions)))
+        by_name = sorted(self.dimensions, key=lambda d: (d.name, repr(d.conditions)))
+        self._drawn = _parents_first(by_name)
+
+    @classmethod
+    def from_hyperparameters(cls, hyperparameters: Iterable[Any]) -> Space:
+        """The same space, told by the `space` list of a `keras_tuner.HyperParameters`."""
+        return cls(dimension_from(hp) for hp in hyperparameters)
+
+    def __repr__(self) -> str:
+        return f"Space({', '.join(d.name for d in self.dimensions)})"
+
+    def active(self, values: Mapping[str, Value]) -> Genes:
+        """Each dimension that is active under `values` and has a value of its own there."""
+
+        def own(d: Dimension) -> Value | None:
+            value = values.get(d.name)
+            return value if value is not None and d.contains(value) else None
+
+        return self._express(own)
+
+    def defaults(self) -> Values:
+        """The configuration in which every active hyperparameter has its default."""
+        return _named(self._express(lambda d: d.default))
+
+    def draw(self, rng: np.random.Generator) -> Values:
+        """A configuration drawn uniformly, each hyperparameter on its own scale."""
+        return self._complete({}, rng)
+
+    def mutate(
+        self, values: Mapping[str, Value], rng: np.random.Generator, frozen: Collection[str] = ()
+    ) -> Change:
+        """Changes one active hyperparameter; whatever its change activates is drawn afresh.
+
+        Args:
+            values: The configuration to start from.
+            rng: The source of randomness.
+            frozen: Names to leave alone, such as those that the model never asked for.
+        """
+        genes = self.active(values)
+        free = [d for d in self._drawn if d in genes and d.size > 1]
+        candidates = [d for d in free if d.name not in frozen] or free
+        if not candidates:
+            return Change(_named(genes), ())
+        gene = candidates[rng.integers(len(candidates))]
+        child = self._complete({**genes, gene: gene.mutate(genes[gene], rng)}, rng)
+        return _change(values, child)
+
+    def cross(
+        self, mother: Mapping[str, Value], father: Mapping[str, Value], rng: np.random.Generator
+    ) -> Change:
+        """Uniform crossover: each hyperparameter comes from either parent with equal chance."""
+        first, second = self.active(mother), self.active(father)
+        genes: Genes = {}
+        for d in self._drawn:
+            sources = [parent[d] for parent in (first, second) if d in parent]
+            if sources:
+                genes[d] = sources[rng.integers(len(sources))]
+        return _change(mother, self._complete(genes, rng))
+
+    def encode(self, values: Mapping[str, Value]) -> np.ndarray:
+        """A point of the unit cube, one coordinate a dimension; NaN where it is inactive."""
+        genes = self.active(values)
+        return np.array([d.to_unit(genes[d]) if d in genes else np.nan for d in self.dimensions])
+
+    def decode(self, point: Sequence[float] | np.ndarray) -> Values:
+        """The configuration at a point of the unit cube; NaN stands for the default."""
+        at = dict(zip(self.dimensions, point, strict=True))
+        return _named(
+            self._express(lambda d: d.default if np.isnan(at[d]) else d.from_unit(float(at[d])))
+        )
+
+    def enumerate(self, samples: int | None = 10) -> Iterator[Values]:
+        """Every configuration in order, the last dimension running fastest.
+
+        Args:
+            samples: How many values, evenly spaced on its scale, stand for a
+                hyperparameter without a step; `None` takes every whole number.
+        """
+        yield from self._enumerate(0, {}, samples)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the configurations can be counted."""
+        return all(d.size != float("inf") for d in self.dimensions)
+
+    def check(self, values: Mapping[str, Value]) -> Values:
+        """`values` completed with defaults, once every name and value in it is found legal.
+
+        Raises:
+            ValueError: If a name is unknown or inactive, or a value is not allowed.
+        """
+        genes = self._express(lambda d: values.get(d.name, d.default))
+        for name in values:
+            gene = next((d for d in genes if d.name == name), None)
+            if gene is None:
+                raise ValueError(_unknown(name, {d.name for d in self.dimensions}))
+            if not gene.contains(values[name]):
+                raise ValueError(f"{values[name]!r} is not a value of {name!r}. Expected {gene}.")
+        return _named(genes)
+
+    def _express(self, value_of: Callable[[Dimension], Value | None]) -> Genes:
+        genes: Genes = {}
+        named: Values = {}
+        for d in self._drawn:
+            if d.name in named or not d.is_active(named):
+                continue
+            value = value_of(d)
+            if value is not None:
+                genes[d] = named[d.name] = value
+        return {d: genes[d] for d in self.dimensions if d in genes}
+
+    def _complete(self, genes: Mapping[Dimension, Value], rng: np.random.Generator) -> Values:
+        return _named(
+            self._express(lambda d: genes[d] if d in genes else d.from_unit(float(rng.random())))
+        )
+
+    def _enumerate(self, depth: int, values: Values, samples: int | None) -> Iterator[Values]:
+        if depth == len(self.dimensions):
+            yield dict(values)
+            return
+        d = self.dimensions[depth]
+        if d.name in values or not d.is_active(values):
+            yield from self._enumerate(depth + 1, values, samples)
+            return
+        for value in d.samples(samples):
+            values[d.name] = value
+            yield from self._enumerate(depth + 1, values, samples)
+        del values[d.name]
+
+
+def _named(genes: Genes) -> Values:
+    return {d.name: value for d, value in genes.items()}
+
+
+def _change(before: Mapping[str, Value], after: Values) -> Change:
+    return Change(after, tuple(n for n in after if n not in before or after[n] != before[n]))
+
+
+def _unknown(name: str, known: Collection[str]) -> str:
+    if name in known:
+        return (
+            f"The hyperparameter {name!r} is not active under the other values given. "
+            "Leave it out, or give its parent a value that activates it."
+        )
+    return f"There is no hyperparameter {name!r}. The search space has {sorted(known)}."
+
+
+def _parents_first(dimensions: Sequence[Dimension]) -> tuple[Dimension, ...]:
+    """The dimensions as they are if parents come first, else sorted by depth."""
+    by_name: dict[str, list[Dimension]] = {}
+    in_order = True
+    for d in dimensions:
+        in_order = in_order and all(c.name in by_name for c in d.conditions)
+        by_name.setdefault(d.name, []).append(d)
+    if in_order:
+        return tuple(dimensions)
+
+    def depth(d: Dimension, below: frozenset[str] = frozenset()) -> int:
+        names = {c.name for c in d.conditions} - below
+        parents = [p for name in names for p in by_name.get(name, [])]
+        return 1 + max((depth(p, below | names) for p in parents), default=-1)
+
+    return tuple(sorted(dimensions, key=depth))

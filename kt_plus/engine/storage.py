@@ -1,0 +1,101 @@
+"""Crash-safe files: what is read was written whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from kt_plus.errors import StorageError
+
+
+def write_json(path: str, content: Any, durable: bool = False) -> None:
+    """Writes a JSON file so that a reader finds the old content or the new, never a part.
+
+    Args:
+        path: Where to write it, here or in a remote store.
+        content: What to write.
+        durable: Whether to wait until the disk has it, so that a loss of power spares it.
+
+    Raises:
+        StorageError: If it cannot be written. The old content is then still there.
+    """
+    text = json.dumps(content)
+    try:
+        if _is_remote(path):
+            _gfile().makedirs(os.path.dirname(path))
+            with _gfile().GFile(path, "w") as file:  # object stores commit on close
+                file.write(text)
+        else:
+            _replace(path, text, durable)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: str, error: OSError) -> StorageError:
+    """The error that tells the user that `path` cannot be written, and how to go on."""
+    return StorageError(
+        f"{path} could not be written ({error.strerror or error}). Expected a writable project "
+        "directory with free space. Everything written before is intact: mend the directory, "
+        "run the same program again, and the search goes on."
+    )
+
+
+def read_json(path: str) -> Any:
+    """The content of a JSON file, or `None` if it does not exist.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    if not exists(path):
+        return None
+    if _is_remote(path):
+        with _gfile().GFile(path, "r") as file:
+            return json.loads(file.read())
+    with open(path, encoding="utf-8") as file:
+        return json.load(file)
+
+
+def exists(path: str) -> bool:
+    """Whether there is such a file or folder, here or in a remote store."""
+    return bool(_gfile().exists(path)) if _is_remote(path) else os.path.exists(path)
+
+
+def trial_files(project_dir: str) -> Iterator[str]:
+    """The path of every trial's file in a project, in no particular order."""
+    if _is_remote(project_dir):
+        yield from _gfile().glob(os.path.join(project_dir, "trial_*", "trial.json"))
+    elif os.path.isdir(project_dir):
+        for folder in os.scandir(project_dir):
+            path = os.path.join(folder.path, "trial.json")
+            if folder.name.startswith("trial_") and os.path.exists(path):
+                yield path
+
+
+def _replace(path: str, text: str, durable: bool) -> None:
+    partial = f"{path}.{os.getpid()}-{threading.get_ident()}.partial"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(text)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.remove(partial)
+        raise
+
+
+def _is_remote(path: str) -> bool:
+    return "://" in path
+
+
+def _gfile() -> Any:
+    import tensorflow as tf
+
+    return tf.io.gfile

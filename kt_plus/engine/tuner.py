@@ -1,0 +1,233 @@
+"""The one seam to `keras_tuner.Tuner`: build, fit, report every epoch, obey."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import errno
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import keras_tuner
+from keras_tuner.engine.trial import TrialStatus
+
+from kt_plus.engine import storage
+from kt_plus.engine.exploration import AskedValues, explore
+from kt_plus.engine.ledger import CURVE, EXECUTION, HORIZON, RESERVED, UNUSED, without_reserved
+from kt_plus.engine.seeds import training_seed
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+LONGEST_PAUSE = 2.0
+"""Seconds between two questions of an idle worker, at most."""
+
+
+class Tuner(keras_tuner.Tuner):
+    """A `keras_tuner.Tuner` that reports every epoch, and stops a trial when told to.
+
+    When to use it: with an oracle of your own; the named searches, such as
+    `kt_plus.EvolutionarySearch`, are this with an oracle each. Everything that a
+    `keras_tuner.Tuner` can do works as it does there: a function or a `HyperModel`
+    with its own `fit`, `run_trial` in a subclass, several executions per trial,
+    distribution strategies, workers told by environment variables.
+
+    Args:
+        oracle: The search, a `kt_plus.Oracle` or any `keras_tuner.Oracle`.
+        hypermodel: A function from `HyperParameters` to a compiled model, or a
+            `keras_tuner.HyperModel`.
+        **kwargs: Whatever `keras_tuner.Tuner` takes: `directory`, `project_name`,
+            `overwrite`, `executions_per_trial`, `max_model_size`, `tuner_id`, ...
+
+    Raises:
+        BuildError: If the model cannot be built with its default hyperparameters.
+        ResumeError: If the project directory holds another search.
+
+    Example:
+
+    ```python
+    oracle = kt_plus.oracles.EvolutionarySearchOracle("val_accuracy", max_trials=30)
+    tuner = kt_plus.Tuner(oracle, build_model, directory="searches", project_name="digits")
+    tuner.search(x, y, epochs=20, validation_split=0.2)
+    best = tuner.get_best_models()[0]
+    ```
+    """
+
+    def __init__(self, oracle: Any, hypermodel: Any = None, **kwargs: Any) -> None:
+        self._seed: int | None = getattr(oracle, "seed", None)
+        self._trial_id = ""
+        self._execution = 0
+        self._results: Any = None
+        self._fitting: Any = None  # the callback of the running fit, which knows its epochs
+        self._stopped = False
+        self._idle_pause = 0.0
+        super().__init__(oracle, hypermodel, **kwargs)
+        self._check_initial_configurations(oracle)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.oracle!r}, project={self.project_dir!r})"
+
+    def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
+        """Runs trials until the budget is spent, or the space exhausted.
+
+        Args:
+            *fit_args: Passed on to the model's `fit`, or to `run_trial`.
+            **fit_kwargs: Passed on likewise. `verbose` shows nothing with 0, one bar
+                for the whole search with 1 (the default), Keras Tuner's tables with 2.
+        """
+        if not self._is_worker():
+            self.save()  # so that a search killed in its first trial can be resumed
+        super().search(*fit_args, **fit_kwargs)
+
+    def pre_create_trial(self) -> None:
+        """Lets an idle worker wait a little longer each time it asks in vain."""
+        if self._idle_pause:
+            time.sleep(self._idle_pause)
+        self._idle_pause = min(2 * self._idle_pause or 0.05, LONGEST_PAUSE)
+
+    def on_trial_begin(self, trial: Any) -> None:
+        """Makes ready for another trial."""
+        super().on_trial_begin(trial)
+        self._trial_id, self._execution, self._stopped = trial.trial_id, 0, False
+        self._idle_pause = 0.0
+        self._set_seed()
+
+    def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+        """Builds the model of a trial and trains it, as often as `executions_per_trial` says.
+
+        A trial may say in reserved values from which epoch to which it trains.
+        """
+        values = trial.hyperparameters.values
+        for directive, argument in (("epochs", "epochs"), ("initial_epoch", "initial_epoch")):
+            if RESERVED + directive in values:
+                kwargs[argument] = int(values[RESERVED + directive])
+        try:
+            return super().run_trial(trial, *args, **kwargs)
+        except OSError as error:
+            if error.errno in UNWRITABLE:
+                raise storage.unwritable(self.get_trial_dir(trial.trial_id), error) from error
+            raise
+
+    def on_epoch_end(self, trial: Any, model: Any, epoch: int, logs: Any = None) -> None:
+        """Reports the objective, and ends the training if the oracle says so."""
+        super().on_epoch_end(trial, model, epoch, logs=logs)
+        objective = self.oracle.objective
+        if not logs or not objective.has_value(logs):
+            return
+        metrics = {CURVE + objective.name: float(objective.get_value(logs))}
+        metrics[EXECUTION] = float(max(self._execution - 1, 0))
+        epochs = (getattr(self._fitting, "params", None) or {}).get("epochs")
+        if epochs:
+            metrics[HORIZON] = float(epochs)
+        answer = self.oracle.update_trial(trial.trial_id, metrics, step=epoch)
+        if getattr(answer, "status", answer) == TrialStatus.STOPPED:
+            self._stopped = model.stop_training = True
+
+    def get_best_hyperparameters(self, num_trials: int = 1) -> list[Any]:
+        """The hyperparameters of the best trials, without the engine's reserved values.
+
+        Raises:
+            RuntimeError: If no trial has completed.
+        """
+        best = []
+        for trial in self._best_trials(num_trials):
+            hyperparameters = trial.hyperparameters.copy()
+            hyperparameters.values = without_reserved(hyperparameters.values)
+            best.append(hyperparameters)
+        return best
+
+    def get_best_models(self, num_models: int = 1) -> list[Any]:
+        """The models of the best trials, with the weights of their best epochs.
+
+        Raises:
+            RuntimeError: If no trial has completed.
+        """
+        return [self.load_model(trial) for trial in self._best_trials(num_models)]
+
+    def save(self) -> None:
+        """Saves the search; each trial has been saved as it went."""
+        if not self._is_worker():
+            self.oracle.save()
+        storage.write_json(self._get_tuner_fname(), self.get_state())
+
+    def _best_trials(self, number: int) -> list[Any]:
+        trials = self.oracle.get_best_trials(number)
+        completed = [trial for trial in trials if trial.score is not None]
+        if trials and not completed:
+            raise RuntimeError(
+                f"None of the trials in {self.project_dir} has completed, so that none is best. "
+                "The first one said:\n" + (trials[0].message or "(nothing)")
+            )
+        return completed
+
+    def _check_initial_configurations(self, oracle: Any) -> None:
+        if not self._is_worker() and len(oracle.get_space().space):
+            for values in getattr(oracle, "initial_configurations", ()):
+                oracle.space.check(values)
+
+    def _set_seed(self) -> None:
+        if self._seed is not None:
+            execution = max(self._execution - 1, 0)
+            keras.utils.set_random_seed(training_seed(self._seed, self._trial_id, execution))
+
+    def _quiet(self, fit_kwargs: dict[str, Any]) -> dict[str, Any]:
+        """Leaves the screen to the search's own bar, unless a `fit` of the user's decides."""
+        keras_fit = getattr(type(self.hypermodel), "fit", None) is keras_tuner.HyperModel.fit
+        if keras_fit and fit_kwargs.get("verbose", 1) in (1, "auto"):
+            return {**fit_kwargs, "verbose": 0}
+        return fit_kwargs
+
+    @contextlib.contextmanager
+    def _asked_values(self, trial: Any) -> Iterator[Any]:
+        """A copy of the trial, to train by, that notes which values the model never asks for.
+
+        A copy, because the oracle looks at the trial's own values after each epoch.
+        """
+        copied = copy.copy(trial)
+        copied.hyperparameters = trial.hyperparameters.copy()
+        copied.hyperparameters.values = asked = AskedValues(trial.hyperparameters.values)
+        try:
+            yield copied
+        finally:
+            trial.hyperparameters = copied.hyperparameters
+            trial.hyperparameters.values = dict(asked)
+        if type(self).__module__.partition(".")[0] == "kt_plus":  # a subclass may ask elsewhere
+            unused = (name for name in asked.unused if not name.startswith(RESERVED))
+            trial.hyperparameters.values[UNUSED] = "\n".join(sorted(unused))
+
+    # Overridden because Keras Tuner's starts over if `tuner_id` differs from the last time's.
+    def _populate_initial_space(self) -> None:
+        if not self._is_worker() and storage.exists(os.path.join(self.project_dir, "oracle.json")):
+            self.oracle.reload()
+        else:
+            super()._populate_initial_space()
+
+    # Overridden because Keras Tuner's builds the model some N * N / 2 times for N branches.
+    def _activate_all_conditions(self) -> None:
+        explore(self.hypermodel, self.oracle)
+
+    # Overridden to seed after `clear_session`, and to go on from another trial's weights.
+    def _build_hypermodel(self, hp: Any) -> Any:
+        if self._execution:
+            self._set_seed()
+        model = super()._build_hypermodel(hp)
+        source = hp.values.get(RESERVED + "trial_id")
+        if source is not None:
+            config = storage.read_json(self._get_build_config_fname(source))
+            if config is not None and not model.built:
+                model.build_from_config(config)
+            model.load_weights(self._get_checkpoint_fname(source))
+        return model
+
+    # Overridden for what must happen around every execution of a trial.
+    def _build_and_fit_model(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
+        if self._stopped and self._execution:
+            return self._results  # a hopeless configuration is not executed again
+        callbacks = kwargs.get("callbacks") or []
+        self._fitting = next((c for c in callbacks if type(c).__name__ == "TunerCallback"), None)
+        self._execution += 1
+        with self._asked_values(trial) as copied:
+            self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
+        return self._results

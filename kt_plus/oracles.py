@@ -1,0 +1,119 @@
+"""The searches as oracles, for `kt_plus.Tuner` and for any tuner of Keras Tuner's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kt_plus.engine.keras_tuner_oracles import BayesianOptimizationOracle, HyperbandOracle
+from kt_plus.engine.oracle import Oracle
+from kt_plus.search_strategies.evolution import evolution
+from kt_plus.search_strategies.exhaustive import Grid, RandomSampling
+
+__all__ = [
+    "BayesianOptimizationOracle",
+    "EvolutionarySearchOracle",
+    "GridSearchOracle",
+    "HyperbandOracle",
+    "Oracle",
+    "RandomSearchOracle",
+]
+
+
+class RandomSearchOracle(Oracle):
+    """Random search. See `kt_plus.RandomSearch` for its arguments."""
+
+    def __init__(
+        self,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        allow_new_entries: bool = True,
+        tune_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            objective,
+            max_trials,
+            hyperparameters,
+            allow_new_entries,
+            tune_new_entries,
+            seed,
+            max_retries_per_trial,
+            max_consecutive_failed_trials,
+            strategy=RandomSampling(),
+            **options,
+        )
+
+
+class GridSearchOracle(Oracle):
+    """Grid search. See `kt_plus.GridSearch` for its arguments."""
+
+    def __init__(
+        self,
+        objective: Any = None,
+        max_trials: int | None = None,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        allow_new_entries: bool = True,
+        tune_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            objective,
+            max_trials,
+            hyperparameters,
+            allow_new_entries,
+            tune_new_entries,
+            seed,
+            max_retries_per_trial,
+            max_consecutive_failed_trials,
+            strategy=Grid(),
+            **options,
+        )
+
+
+class EvolutionarySearchOracle(Oracle):
+    """Evolutionary search. See `kt_plus.EvolutionarySearch` for its arguments."""
+
+    def __init__(
+        self,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        allow_new_entries: bool = True,
+        tune_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        *,
+        population_size: int | None = None,
+        tournament_size: int | None = None,
+        random_trials: int | None = None,
+        crossover: float = 0.8,
+        removal: str = "oldest",
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            objective,
+            max_trials,
+            hyperparameters,
+            allow_new_entries,
+            tune_new_entries,
+            seed,
+            max_retries_per_trial,
+            max_consecutive_failed_trials,
+            strategy=evolution(
+                max_trials,
+                population_size=population_size,
+                tournament_size=tournament_size,
+                random_trials=random_trials,
+                crossover=crossover,
+                removal=removal,
+            ),
+            **options,
+        )

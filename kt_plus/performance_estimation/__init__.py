@@ -1,0 +1,1 @@
+"""Cheaper estimates of how good a configuration is."""

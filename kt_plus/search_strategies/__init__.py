@@ -1,0 +1,1 @@
+"""Search strategies: pure functions from what a search knows to what it tries next."""

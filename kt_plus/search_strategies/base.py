@@ -1,0 +1,73 @@
+"""The interface of a search strategy, and the rule that no configuration is tried twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from kt_plus.engine.history import DONE, WAIT, History, Proposal, Signal
+from kt_plus.engine.space import Space
+
+ATTEMPTS = 100
+"""How many proposals may turn out to be tried already before the rest is looked for."""
+
+LARGEST_ENUMERATION = 100_000
+"""How many configurations are enumerated at most to find one that is untried."""
+
+
+@runtime_checkable
+class Strategy(Protocol):
+    """Proposes the next configuration from the history of a search, and keeps no state.
+
+    Whatever a strategy remembers, it can rebuild from the history, so that a search
+    which was killed goes on as if nothing had happened. `kt_plus.testing` has a
+    suite that checks this and more.
+    """
+
+    def propose(
+        self, space: Space, history: History, rng: np.random.Generator
+    ) -> Proposal | Signal:
+        """The configuration to try next.
+
+        Args:
+            space: The hyperparameters, to draw from and to mutate in.
+            history: All trials so far, running ones included, oldest first.
+            rng: The only source of randomness that may be used.
+
+        Returns:
+            A `Proposal`; `WAIT` if some running trial must end first; `DONE` if there
+            is nothing left to try.
+        """
+
+
+def untried(
+    space: Space, history: History, rng: np.random.Generator, vary: Callable[[], Proposal]
+) -> Proposal | Signal:
+    """The first proposal of `vary` that no trial has tried; a random one if all have been."""
+    for _ in range(ATTEMPTS):
+        proposal = vary()
+        if not history.tried(proposal.values):
+            return proposal
+    return draw_untried(space, history, rng)
+
+
+def draw_untried(space: Space, history: History, rng: np.random.Generator) -> Proposal | Signal:
+    """A configuration drawn at random among the untried ones, if any is left."""
+    for _ in range(ATTEMPTS):
+        values = space.draw(rng)
+        if not history.tried(values):
+            return Proposal(values)
+    if space.is_finite:
+        configurations = islice(space.enumerate(samples=None), LARGEST_ENUMERATION)
+        remaining = [values for values in configurations if not history.tried(values)]
+        if remaining:
+            return Proposal(remaining[rng.integers(len(remaining))])
+    return exhausted(history)
+
+
+def exhausted(history: History) -> Signal:
+    """`DONE`, or `WAIT` while a trial runs that may still find new hyperparameters."""
+    return WAIT if any(record.status == "running" for record in history) else DONE

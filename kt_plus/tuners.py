@@ -1,0 +1,347 @@
+"""The searches as tuners, each with the constructor of its Keras Tuner namesake and more.
+
+Besides the arguments listed with each, all of them take those of `kt_plus.Oracle`
+(`stopping`, `max_time`, `max_epochs_total`, `initial_configurations`, `history`) and
+those of `keras_tuner.Tuner` (`directory`, `project_name`, `overwrite`,
+`executions_per_trial`, ...), by name.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kt_plus import oracles
+from kt_plus.engine.tuner import Tuner
+
+__all__ = [
+    "BayesianOptimization",
+    "EvolutionarySearch",
+    "GridSearch",
+    "Hyperband",
+    "RandomSearch",
+    "Tuner",
+]
+
+OPTIONS = ("stopping", "max_time", "max_epochs_total", "initial_configurations", "history")
+
+
+def _options(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Takes the oracle's options out of the arguments; the rest is the tuner's."""
+    return {name: arguments.pop(name) for name in OPTIONS if name in arguments}
+
+
+class EvolutionarySearch(Tuner):
+    """Regularized (ageing) evolution, asynchronous, in place of `keras_tuner.RandomSearch`.
+
+    When to use it: wherever random search would do, from some 20 trials on. It is at
+    home in categorical and conditional spaces, such as those of architectures, and
+    any number of workers keeps busy.
+
+    Source: Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier
+    Architecture Search", AAAI 2019 (arXiv:1802.01548), algorithm 1; removal of the
+    worst: Real et al., ICML 2017 (arXiv:1703.01041). `kt_plus.search_strategies.evolution`
+    says where it deviates.
+
+    Args:
+        hypermodel: A function from `HyperParameters` to a compiled Keras model, or a
+            `keras_tuner.HyperModel`.
+        objective: The name of a metric, a `keras_tuner.Objective`, or a list of them.
+        max_trials: The number of trials at most.
+        seed: The seed, 0 included, of proposals, weights and data order.
+        hyperparameters: A `keras_tuner.HyperParameters` that overrides or holds the space.
+        tune_new_entries: Whether hyperparameters not in it are searched.
+        allow_new_entries: Whether the model may ask for hyperparameters not in it.
+        max_retries_per_trial: How often a trial that raised is run again.
+        max_consecutive_failed_trials: After so many failures in a row the search ends.
+        population_size: How many completed trials can be parents; half of `max_trials`,
+            from 10 to 100, by default.
+        tournament_size: How many of them compete to be a parent; a third of the
+            population by default.
+        random_trials: How many trials are drawn at random first; a tenth of
+            `max_trials`, from 5 to 15, by default.
+        crossover: The chance in [0, 1] that a child has two parents.
+        removal: Who leaves the population, `"oldest"` or `"worst"`.
+        **kwargs: The options of `kt_plus.Oracle`, and the arguments of `keras_tuner.Tuner`.
+
+    Raises:
+        ValueError: If an argument has an impossible value.
+
+    Example:
+
+    ```python
+    tuner = kt_plus.EvolutionarySearch(
+        build_model, objective="val_accuracy", max_trials=50,
+        stopping=kt_plus.stopping.MedianRule(),
+    )
+    tuner.search(x, y, epochs=20, validation_split=0.2)
+    best_model = tuner.get_best_models()[0]
+    ```
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        *,
+        population_size: int | None = None,
+        tournament_size: int | None = None,
+        random_trials: int | None = None,
+        crossover: float = 0.8,
+        removal: str = "oldest",
+        **kwargs: Any,
+    ) -> None:
+        oracle = oracles.EvolutionarySearchOracle(
+            objective=objective,
+            max_trials=max_trials,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+            population_size=population_size,
+            tournament_size=tournament_size,
+            random_trials=random_trials,
+            crossover=crossover,
+            removal=removal,
+            **_options(kwargs),
+        )
+        super().__init__(oracle, hypermodel, **kwargs)
+
+
+class RandomSearch(Tuner):
+    """Random search that never repeats a configuration, with stopping, budgets and resume.
+
+    When to use it: as the baseline of any comparison, or on very small budgets.
+
+    Source: Bergstra and Bengio, "Random Search for Hyper-Parameter Optimization",
+    JMLR 13 (2012).
+
+    Args:
+        hypermodel: As in `kt_plus.EvolutionarySearch`, like all that follow.
+        objective: What to minimise or maximise.
+        max_trials: The number of trials at most.
+        seed: The seed of everything random.
+        hyperparameters: Overrides or holds the space.
+        tune_new_entries: Whether new hyperparameters are searched.
+        allow_new_entries: Whether the model may ask for new ones.
+        max_retries_per_trial: How often a trial that raised is run again.
+        max_consecutive_failed_trials: After so many failures in a row the search ends.
+        **kwargs: The options of `kt_plus.Oracle`, and the arguments of `keras_tuner.Tuner`.
+
+    Example:
+
+    ```python
+    tuner = kt_plus.RandomSearch(build_model, "val_loss", max_trials=20, max_time=3600)
+    ```
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        **kwargs: Any,
+    ) -> None:
+        oracle = oracles.RandomSearchOracle(
+            objective=objective,
+            max_trials=max_trials,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+            **_options(kwargs),
+        )
+        super().__init__(oracle, hypermodel, **kwargs)
+
+
+class GridSearch(Tuner):
+    """Tries every configuration in order, the defaults first, and can be resumed.
+
+    When to use it: on spaces of a few dozen configurations. A hyperparameter without a
+    step is represented by its default and ten values spread evenly.
+
+    Args:
+        hypermodel: As in `kt_plus.EvolutionarySearch`, like all that follow.
+        objective: What to minimise or maximise.
+        max_trials: The number of trials at most; `None` tries all configurations.
+        seed: The seed of weights and data order.
+        hyperparameters: Overrides or holds the space.
+        tune_new_entries: Whether new hyperparameters are searched.
+        allow_new_entries: Whether the model may ask for new ones.
+        max_retries_per_trial: How often a trial that raised is run again.
+        max_consecutive_failed_trials: After so many failures in a row the search ends.
+        **kwargs: The options of `kt_plus.Oracle`, and the arguments of `keras_tuner.Tuner`.
+
+    Example:
+
+    ```python
+    tuner = kt_plus.GridSearch(build_model, "val_accuracy")
+    ```
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int | None = None,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        **kwargs: Any,
+    ) -> None:
+        oracle = oracles.GridSearchOracle(
+            objective=objective,
+            max_trials=max_trials,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+            **_options(kwargs),
+        )
+        super().__init__(oracle, hypermodel, **kwargs)
+
+
+class BayesianOptimization(Tuner):
+    """Keras Tuner's Bayesian optimization, resumable, and never trying one configuration twice.
+
+    When to use it: on a few continuous hyperparameters and up to some hundred trials.
+    It needs the extra `bayesian`.
+
+    Source: a Gaussian process with a Matérn kernel and the lower confidence bound;
+    Srinivas et al., ICML 2010 (arXiv:0912.3995).
+
+    Args:
+        hypermodel: As in `kt_plus.EvolutionarySearch`.
+        objective: What to minimise or maximise.
+        max_trials: The number of trials at most.
+        num_initial_points: How many random trials to begin with; three times the number of
+            hyperparameters by default.
+        alpha: The noise added to the diagonal of the kernel matrix.
+        beta: The weight of exploration.
+        seed: The seed of everything random.
+        hyperparameters: Overrides or holds the space.
+        tune_new_entries: Whether new hyperparameters are searched.
+        allow_new_entries: Whether the model may ask for new ones.
+        max_retries_per_trial: How often a trial that raised is run again.
+        max_consecutive_failed_trials: After so many failures in a row the search ends.
+        **kwargs: The options of `kt_plus.Oracle`, and the arguments of `keras_tuner.Tuner`.
+
+    Example:
+
+    ```python
+    tuner = kt_plus.BayesianOptimization(build_model, "val_loss", max_trials=40)
+    ```
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        num_initial_points: int | None = None,
+        alpha: float = 1e-4,
+        beta: float = 2.6,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        **kwargs: Any,
+    ) -> None:
+        oracle = oracles.BayesianOptimizationOracle(
+            objective=objective,
+            max_trials=max_trials,
+            num_initial_points=num_initial_points,
+            alpha=alpha,
+            beta=beta,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+            **_options(kwargs),
+        )
+        super().__init__(oracle, hypermodel, **kwargs)
+
+
+class Hyperband(Tuner):
+    """Keras Tuner's Hyperband, whose brackets survive a crash.
+
+    When to use it: when a few epochs already tell good configurations from bad ones.
+
+    Source: Li et al., "Hyperband: A Novel Bandit-Based Approach to Hyperparameter
+    Optimization", JMLR 18 (2018).
+
+    Args:
+        hypermodel: As in `kt_plus.EvolutionarySearch`.
+        objective: What to minimise or maximise.
+        max_epochs: The number of epochs to train one model at most.
+        factor: By how much epochs grow, and trials shrink, from round to round.
+        hyperband_iterations: How often to run all brackets.
+        seed: The seed of everything random.
+        hyperparameters: Overrides or holds the space.
+        tune_new_entries: Whether new hyperparameters are searched.
+        allow_new_entries: Whether the model may ask for new ones.
+        max_retries_per_trial: How often a trial that raised is run again.
+        max_consecutive_failed_trials: After so many failures in a row the search ends.
+        **kwargs: The options of `kt_plus.Oracle`, and the arguments of `keras_tuner.Tuner`.
+
+    Example:
+
+    ```python
+    tuner = kt_plus.Hyperband(build_model, "val_accuracy", max_epochs=30)
+    ```
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_epochs: int = 100,
+        factor: int = 3,
+        hyperband_iterations: int = 1,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        **kwargs: Any,
+    ) -> None:
+        oracle = oracles.HyperbandOracle(
+            objective=objective,
+            max_epochs=max_epochs,
+            factor=factor,
+            hyperband_iterations=hyperband_iterations,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+            **_options(kwargs),
+        )
+        super().__init__(oracle, hypermodel, **kwargs)

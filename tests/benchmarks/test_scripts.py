@@ -1,0 +1,82 @@
+"""The scripts themselves, at a size of seconds."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import pairwise
+
+import pytest
+
+from benchmarks import overhead, strategies
+from benchmarks.methods import Unavailable, parse, spread
+from benchmarks.tables import Synthetic
+
+
+def cells(output: str) -> dict[str, list[str]]:
+    """The printed table: first cell -> the others."""
+    lines = [line.strip("| ").split("|") for line in output.splitlines() if line.startswith("| ")]
+    return {first.strip(): [cell.strip() for cell in rest] for first, *rest in lines}
+
+
+def test_strategies_prints_one_table(capsys):
+    settings = "--table synthetic --seeds 2 --trials 12 --checkpoints 4 12 --workers 3"
+    strategies.main([*settings.split(), "--methods", "kt.RandomSearch", "kt.NoSuchSearch"])
+    output = capsys.readouterr().out
+    table = cells(output)
+    assert table["method"][1:3] == ["regret after 4", "regret after 12"]
+    early, late = (float(cell.split(" ± ")[0]) for cell in table["kt.RandomSearch"][1:3])
+    assert 0 < early < 30
+    assert 0 < late < 30
+    assert table["kt.RandomSearch"][0] == "3"
+    assert table["3 workers / 1 worker"][2].startswith("1.00")  # random search hears of nothing
+    assert "Left out: kt.NoSuchSearch" in output
+
+
+def test_strategies_leaves_nothing_behind(monkeypatch, tmp_path):
+    monkeypatch.setattr(strategies, "_MEMORY", tmp_path)
+    settings = "--table synthetic --seeds 2 --trials 3 --methods kt.RandomSearch"
+    strategies.main(settings.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_overhead_measures_every_contender(capsys, tmp_path):
+    methods = ["kt.RandomSearch", "kt.BayesianOptimization(num_initial_points=40)"]
+    overhead.main(["--trials", "20", "--directory", str(tmp_path), "--methods", *methods])
+    table = cells(capsys.readouterr().out)
+    assert table["measured"] == [methods[0], methods[1], "/ kt.RandomSearch"]
+    first, second, ratio = map(float, table["all 20 trials (s)"])
+    assert first > 0
+    assert ratio == pytest.approx(second / first, abs=0.5)
+    assert "reload of 20 (s)" in table
+    assert not list(tmp_path.iterdir())
+
+
+def test_methods_take_settings():
+    method = parse("kt_plus.EvolutionarySearch(population_size=20, crossover=0.5)")
+    assert (method.package, method.name) == ("kt_plus", "EvolutionarySearch")
+    assert method.settings == {"population_size": 20, "crossover": 0.5}
+    assert parse("kt.RandomSearch").settings == {}
+
+
+@pytest.mark.parametrize("text", ["RandomSearch", "sklearn.Random", "kt.RandomSearch(3)", "kt.a.b"])
+def test_methods_that_cannot_be_read_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="was not understood"):
+        parse(text)
+
+
+def test_settings_reach_the_oracle(tmp_path):
+    search = parse("kt.RandomSearch(max_retries_per_trial=2)").start(Synthetic(0), 7, 1, tmp_path)
+    assert search.oracle.max_retries_per_trial == 2
+    assert search.oracle.max_trials == 7
+    assert search.oracle.seed == spread(1)
+
+
+def test_hyperband_is_left_out_where_there_are_no_curves(tmp_path):
+    with pytest.raises(Unavailable, match="final results only"):
+        parse("kt.Hyperband").start(Synthetic(0), 7, 1, tmp_path)
+
+
+def test_seeds_are_far_apart():
+    seeds = sorted(spread(number) for number in range(200))
+    assert min(b - a for a, b in pairwise(seeds)) > 5_000
+    assert all(0 < seed < 2**31 for seed in seeds)

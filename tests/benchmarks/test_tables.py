@@ -1,0 +1,193 @@
+"""The tables, on made files of the recorded ones' format."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.searches import OptunaSearch
+from benchmarks.tables import (
+    TABLES,
+    DataMissing,
+    LCBench,
+    NASBenchMacro,
+    Synthetic,
+    Values,
+    lcbench,
+)
+from benchmarks.tables.nas_bench_macro import OPERATIONS
+
+
+def draw(space, seed: int) -> dict:
+    """A random configuration, active hyperparameters only."""
+    rng = np.random.default_rng(seed)
+    values: dict = {}
+    for axis in space.space:
+        if all(condition.is_active(values) for condition in axis.conditions):
+            values[axis.name] = axis.prob_to_value(rng.random())
+    return values
+
+
+@pytest.fixture(scope="module")
+def macro(tmp_path_factory) -> NASBenchMacro:
+    archs = ["".join(genes) for genes in product("012", repeat=8)]
+    number = np.arange(len(archs), dtype=np.float32)
+    path = tmp_path_factory.mktemp("macro") / "macro.npz"
+    runs = np.stack([number - 1, number, number + 1], axis=1)
+    np.savez(path, arch=archs, test_acc=runs, flops=1 + number.astype(np.int64))
+    return NASBenchMacro(path)
+
+
+def chain(digits: str) -> Values:
+    return {f"position_{i}": OPERATIONS[int(digit)] for i, digit in enumerate(digits)}
+
+
+def test_macro_looks_up_the_architecture(macro):
+    assert macro.true(chain("00000000")) == 0
+    assert macro.true(chain("00000012")) == 5
+    assert macro.true(chain("20000000")) == 2 * 3**7
+    assert macro.regret(chain("22222222")) == 0
+    assert macro.regret(chain("22222221")) == 1
+
+
+def test_macro_shows_one_of_three_runs(macro):
+    rng = np.random.default_rng(0)
+    seen = [macro.evaluate(chain("00000012"), rng) for _ in range(300)]
+    assert set(seen) == {4, 5, 6}
+    assert min(seen.count(score) for score in (4, 5, 6)) > 70
+
+
+def test_macro_lasts_in_proportion_to_flops(macro):
+    assert macro.duration(chain("00000002")) == pytest.approx(3 * macro.duration(chain("00000000")))
+    assert macro.duration(chain("11111111")) == pytest.approx(1)  # the middle one
+
+
+def test_macro_knows_what_noise_leaves(macro):
+    # One of the best two or three is returned: 2 apart at most, as their runs differ by 2.
+    assert 0 < macro.exhausted_regret() < 2
+
+
+def test_macro_space_holds_every_architecture(macro):
+    axes = macro.hyperparameters().space
+    assert len(axes) == 8
+    assert all(tuple(axis.values) == OPERATIONS and not axis.ordered for axis in axes)
+
+
+def accuracy(values: Values) -> float:
+    """The made landscape of `lcbench_file`: momentum decides, and 0.5 is best."""
+    return 90 - 60 * abs(float(values["momentum"]) - 0.5)
+
+
+@pytest.fixture(scope="module")
+def lcbench_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("lcbench") / "lcbench.npz"
+    configs = [draw(lcbench._space(), seed) for seed in range(200)]
+    final = np.array([accuracy(values) for values in configs])
+    curves = np.stack([np.outer(final, [0.5, 0.8, 1.0]), np.outer(100 - final, [0.5, 0.8, 1.0])])
+    np.savez(
+        path,
+        instances=["a", "b"],
+        hp_names=list(configs[0]),
+        configs=np.array([list(values.values()) for values in configs], dtype=np.float32),
+        val_accuracy=curves.astype(np.float16),
+    )
+    return path
+
+
+def recorded(path: Path, row: int) -> dict:
+    with np.load(path) as data:
+        names = [str(name) for name in data["hp_names"]]
+        return dict(zip(names, data["configs"][row].tolist(), strict=True))
+
+
+def test_lcbench_returns_what_was_recorded(lcbench_file):
+    table = LCBench(0, lcbench_file)
+    with np.load(lcbench_file) as data:
+        final = data["val_accuracy"][0, :, -1].astype(float)
+    for row in range(0, 200, 20):
+        assert table.true(recorded(lcbench_file, row)) == pytest.approx(final[row], abs=0.05)
+    best = recorded(lcbench_file, int(final.argmax()))
+    assert table.regret(best) == pytest.approx(0, abs=0.5)
+    assert table.best == final.max()
+
+
+def test_lcbench_interpolates_between_and_never_beyond(lcbench_file):
+    table = LCBench(0, lcbench_file)
+    others = [draw(table.hyperparameters(), seed) for seed in range(1_000, 1_200)]
+    assert all(table.regret(values) >= 0 for values in others)
+    errors = [table.true(values) - accuracy(values) for values in others]
+    spread = np.std([accuracy(values) for values in others])
+    assert np.std(errors) < spread / 2
+
+
+def test_lcbench_takes_a_part_of_a_training(lcbench_file):
+    table = LCBench(0, lcbench_file)
+    rng = np.random.default_rng(0)
+    full = recorded(lcbench_file, 3)
+    part = full | {"tuner/epochs": 2, "tuner/initial_epoch": 1}
+    assert table.epochs == 3
+    assert (table.cost(full), table.duration(full)) == (1, 1)
+    assert table.cost(part) == table.duration(part) == pytest.approx(1 / 3)
+    assert table.evaluate(part, rng) == pytest.approx(0.8 * table.evaluate(full, rng), rel=0.01)
+    assert table.true(part) == table.true(full)
+
+
+def test_lcbench_gives_each_run_its_task(lcbench_file):
+    names = [LCBench(seed, lcbench_file).name for seed in range(4)]
+    assert names == ["LCBench a", "LCBench b", "LCBench a", "LCBench b"]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_synthetic_is_best_at_its_target_and_nowhere_better(seed):
+    table = Synthetic(seed)
+    assert table.regret(table.target()) == pytest.approx(0)
+    regrets = [table.regret(draw(table.hyperparameters(), n)) for n in range(300)]
+    assert min(regrets) > 0
+    assert np.std(regrets) > 1
+
+
+def test_synthetic_changes_with_its_seed():
+    values = Synthetic(0).target()
+    assert Synthetic(1).regret(values) > 1
+    assert Synthetic(0).regret(values) == pytest.approx(0)
+
+
+def test_synthetic_noise_is_fair():
+    table = Synthetic(3)
+    rng = np.random.default_rng(0)
+    errors = [table.evaluate(table.target(), rng) - table.best for _ in range(2_000)]
+    assert np.mean(errors) == pytest.approx(0, abs=0.03)
+    assert np.std(errors) == pytest.approx(0.3, rel=0.1)
+
+
+def assert_legal(axis, value) -> None:
+    if not hasattr(axis, "min_value"):
+        assert value in axis.values
+        return
+    assert isinstance(value, type(axis.min_value))
+    assert axis.min_value <= value <= axis.max_value
+    if axis.sampling == "linear" and axis.step:
+        steps = (value - axis.min_value) / axis.step
+        assert steps == pytest.approx(round(steps))
+
+
+def test_optuna_sees_the_same_conditions_as_keras_tuner():
+    optuna = pytest.importorskip("optuna", reason="Optuna is not installed")
+    space = Synthetic(0).hyperparameters()
+    search = OptunaSearch(optuna.samplers.RandomSampler(seed=0), space)
+    for _ in range(100):
+        values = search.ask("worker0").values
+        active = {a.name for a in space.space if all(c.is_active(values) for c in a.conditions)}
+        assert set(values) == active
+        for axis in space.space:
+            if axis.name in values:
+                assert_legal(axis, values[axis.name])
+
+
+def test_missing_data_says_where_it_was_looked_for(monkeypatch, tmp_path):
+    monkeypatch.setenv("KT_PLUS_DATA", str(tmp_path))
+    with pytest.raises(DataMissing, match=r"nas_bench_macro\.npz.*KT_PLUS_DATA"):
+        TABLES["nas-bench-macro"](0)
