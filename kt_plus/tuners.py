@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from kt_plus import oracles
+from kt_plus.engine.oracle import OPTIONS
 from kt_plus.engine.tuner import Tuner
 
 __all__ = [
@@ -21,8 +22,6 @@ __all__ = [
     "RandomSearch",
     "Tuner",
 ]
-
-OPTIONS = ("stopping", "max_time", "max_epochs_total", "initial_configurations", "history")
 
 
 def _options(arguments: dict[str, Any]) -> dict[str, Any]:

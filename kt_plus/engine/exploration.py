@@ -65,6 +65,22 @@ def explore(hypermodel: Any, oracle: Any) -> None:
         hp = _activating(waiting.popleft(), oracle.get_space())
 
 
+def explore_configuration(hypermodel: Any, oracle: Any, values: dict[str, Any]) -> None:
+    """Builds the model with these values, for the hyperparameters that only they bring up.
+
+    Raises:
+        ValueError: If a value is not allowed, or the model does not ask for a name.
+        BuildError: If the model cannot be built.
+    """
+    known = {dimension.name for dimension in oracle.space.dimensions}
+    oracle.space.check({name: value for name, value in values.items() if name in known})
+    hp = oracle.get_space()
+    hp.values.update(values)
+    _build(hypermodel, hp)
+    oracle.update_space(hp)
+    oracle.space.check(values)
+
+
 def _build(hypermodel: Any, hp: Any) -> None:
     try:
         hypermodel.build(hp)

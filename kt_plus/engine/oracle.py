@@ -35,6 +35,9 @@ from kt_plus.search_strategies.base import Strategy, draw_untried
 
 Status = kt_trial.TrialStatus
 
+OPTIONS = ("stopping", "max_time", "max_epochs_total", "initial_configurations", "history")
+"""The arguments that every search of kt_plus has beyond Keras Tuner's."""
+
 IDLE_PAUSE = 0.02
 """Seconds to sleep before an IDLE answer: Keras Tuner asks again at once, in a busy loop."""
 
@@ -126,10 +129,10 @@ class Oracle(keras_tuner.Oracle):
         self.history = History()
         self.notes: dict[str, Note] = {}
         self._lock = threading.RLock()
-        self._saved_at = 0
+        self._save_due = 0.0
         self._trial_began: dict[str, float] = {}
         self._stopper_failed = False
-        self._space: tuple[int, Space] = (-1, Space())
+        self._space: tuple[tuple[int, int], Space] = ((0, 0), Space())
         # Keras Tuner's own display sorts all trials at every print; it serves verbose=2.
         self._display = Progress(self, tables=self._display)
 
@@ -147,9 +150,10 @@ class Oracle(keras_tuner.Oracle):
     @property
     def space(self) -> Space:
         """The search space as strategies see it."""
-        hyperparameters = self.hyperparameters.space
-        if self._space[0] != len(hyperparameters):
-            self._space = (len(hyperparameters), Space.from_hyperparameters(hyperparameters))
+        entries = self.hyperparameters.space
+        version = (id(self.hyperparameters), len(entries))
+        if self._space[0] != version:
+            self._space = (version, Space.from_hyperparameters(entries))
         return self._space[1]
 
     # Keras Tuner decorates these three with `synchronized`, whose lock stays held after an
@@ -200,7 +204,7 @@ class Oracle(keras_tuner.Oracle):
             known = len(self.hyperparameters.space)
             super().update_space(hyperparameters)
             if self.trials and len(self.hyperparameters.space) != known:
-                self.save()
+                self._write_summary()
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """The values of the next trial, in Keras Tuner's form."""
@@ -208,7 +212,7 @@ class Oracle(keras_tuner.Oracle):
         if isinstance(proposal, Signal):
             return {"status": Status.IDLE if proposal is WAIT else Status.STOPPED, "values": None}
         self.notes[trial_id] = Note(
-            started=len(self.start_order),
+            started=self._number,
             parent=proposal.parent,
             changed=tuple(proposal.changed),
             rung=proposal.rung,
@@ -227,9 +231,13 @@ class Oracle(keras_tuner.Oracle):
         return {**super().get_state(), project.SECTION: project.search_config(self)}
 
     def save(self) -> None:
-        """Writes the state of the search; each trial has been written as it went."""
-        storage.write_json(self._get_oracle_fname(), self.get_state())
-        self._saved_at = len(self.start_order)
+        """Writes the summary of the search, unless the last one is fresh for its cost.
+
+        Each trial has been written as it went, and the summary can be made of them
+        again; so it may take a fiftieth of the time, however long the search.
+        """
+        if time.monotonic() >= self._save_due:
+            self._write_summary()
 
     def reload(self) -> None:
         """Reads the project again, and mends what a crash has left.
@@ -247,7 +255,12 @@ class Oracle(keras_tuner.Oracle):
                 self.history.put(record)
 
     def _rng(self) -> Any:
-        return proposal_rng(self.seed, len(self.start_order))
+        return proposal_rng(self.seed, self._number)
+
+    @property
+    def _number(self) -> int:
+        """The place of the next trial in the order of starts; a lost trial's is not given again."""
+        return self.notes[self.start_order[-1]].started + 1 if self.start_order else 0
 
     # Overridden because Keras Tuner compares hashes of values that the model may not use.
     def _duplicate(self, values: Mapping[str, Value]) -> bool:
@@ -284,13 +297,13 @@ class Oracle(keras_tuner.Oracle):
         self.tuner_ids.discard(tuner_id)
         if not self.ongoing_trials:
             self.budget.pause()
-            self.save()
+            self._write_summary()
             self._display.close()
 
     def _new_trial(self) -> Any:
-        number = len(self.start_order)
+        number = self._number
         trial_id = f"{number:0{len(str(self.max_trials))}d}"
-        full = self.max_trials is not None and number >= self.max_trials
+        full = self.max_trials is not None and len(self.start_order) >= self.max_trials
         answer: dict[str, Any] = {"status": Status.STOPPED}
         if not full and not self.budget.exhausted():
             self.learn_from_earlier_projects()
@@ -316,7 +329,7 @@ class Oracle(keras_tuner.Oracle):
         self.ongoing_trials[tuner_id] = trial
         self._trial_began[trial.trial_id] = time.monotonic()
         self._refresh(trial)
-        self._save_now_and_then()
+        self.save()
         self._display.on_trial_begin(trial)
         return trial
 
@@ -360,7 +373,6 @@ class Oracle(keras_tuner.Oracle):
             if not trial.metrics.exists(name):
                 trial.metrics.register(name, direction=self._direction_of(name))
             trial.metrics.update(name, value, step=step)
-        self._save_trial(trial)
 
     def _direction_of(self, metric: str) -> str | None:
         objectives = getattr(self.objective, "objectives", [self.objective])
@@ -381,8 +393,9 @@ class Oracle(keras_tuner.Oracle):
         if trial.status == Status.INVALID and not retry:
             trial.status = Status.FAILED
         if not retry:
-            note.ended = len(self.end_order)
-        self._save_trial(trial, durable=True)
+            last = self.notes[self.end_order[-1]].ended if self.end_order else -1
+            note.ended = (last or 0) + 1
+        self._save_trial(trial)
         self._settle(trial, retry)
 
     def _settle(self, trial: Any, retry: bool) -> None:
@@ -391,7 +404,7 @@ class Oracle(keras_tuner.Oracle):
             self._retry_queue.remove(trial.trial_id)
         (self._retry_queue if retry else self.end_order).append(trial.trial_id)
         self._refresh(trial)
-        self._save_now_and_then()
+        self.save()
         self._display.on_trial_end(trial)
         # Last: Keras Tuner's chief exits as soon as no trial is ongoing.
         for tuner_id in [t for t, o in self.ongoing_trials.items() if o is trial]:
@@ -436,15 +449,15 @@ class Oracle(keras_tuner.Oracle):
         return record
 
     # Overridden because Keras Tuner's writes in place: a crash leaves half a file.
-    def _save_trial(self, trial: Any, durable: bool = False) -> None:
+    def _save_trial(self, trial: Any) -> None:
         content = {**trial.get_state(), project.SECTION: self.notes[trial.trial_id].get_config()}
-        storage.write_json(project.trial_file(self, trial.trial_id), content, durable)
+        storage.write_json(project.trial_file(self, trial.trial_id), content)
 
-    def _save_now_and_then(self) -> None:
-        """Saves at ever longer intervals, so that all savings together cost linear time."""
-        started = len(self.start_order)
-        if started > 1.2 * self._saved_at:
-            self.save()
+    def _write_summary(self) -> None:
+        began = time.monotonic()
+        storage.write_json(self._get_oracle_fname(), self.get_state())
+        ended = time.monotonic()
+        self._save_due = ended + 50 * (ended - began)
 
 
 def check_whole(name: str, value: Any) -> None:

@@ -12,13 +12,8 @@ from typing import Any
 from kt_plus.errors import StorageError
 
 
-def write_json(path: str, content: Any, durable: bool = False) -> None:
+def write_json(path: str, content: Any) -> None:
     """Writes a JSON file so that a reader finds the old content or the new, never a part.
-
-    Args:
-        path: Where to write it, here or in a remote store.
-        content: What to write.
-        durable: Whether to wait until the disk has it, so that a loss of power spares it.
 
     Raises:
         StorageError: If it cannot be written. The old content is then still there.
@@ -30,7 +25,7 @@ def write_json(path: str, content: Any, durable: bool = False) -> None:
             with _gfile().GFile(path, "w") as file:  # object stores commit on close
                 file.write(text)
         else:
-            _replace(path, text, durable)
+            _replace(path, text)
     except OSError as error:
         raise unwritable(path, error) from error
 
@@ -75,15 +70,12 @@ def trial_files(project_dir: str) -> Iterator[str]:
                 yield path
 
 
-def _replace(path: str, text: str, durable: bool) -> None:
+def _replace(path: str, text: str) -> None:
     partial = f"{path}.{os.getpid()}-{threading.get_ident()}.partial"
     os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
         with open(partial, "w", encoding="utf-8") as file:
             file.write(text)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError:
         with contextlib.suppress(OSError):

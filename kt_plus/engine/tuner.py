@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import difflib
 import errno
+import inspect
 import os
 import time
 from collections.abc import Iterator
@@ -13,10 +15,12 @@ from typing import Any
 import keras
 import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
+from keras_tuner.errors import FatalValueError
 
 from kt_plus.engine import storage
-from kt_plus.engine.exploration import AskedValues, explore
+from kt_plus.engine.exploration import AskedValues, explore, explore_configuration
 from kt_plus.engine.ledger import CURVE, EXECUTION, HORIZON, RESERVED, UNUSED, without_reserved
+from kt_plus.engine.oracle import OPTIONS
 from kt_plus.engine.seeds import training_seed
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -63,6 +67,8 @@ class Tuner(keras_tuner.Tuner):
         self._fitting: Any = None  # the callback of the running fit, which knows its epochs
         self._stopped = False
         self._idle_pause = 0.0
+        self._validation_freq = 1
+        _check_names(type(self), kwargs)
         super().__init__(oracle, hypermodel, **kwargs)
         self._check_initial_configurations(oracle)
 
@@ -115,6 +121,7 @@ class Tuner(keras_tuner.Tuner):
         super().on_epoch_end(trial, model, epoch, logs=logs)
         objective = self.oracle.objective
         if not logs or not objective.has_value(logs):
+            self._check_metrics(epoch, logs or {})
             return
         metrics = {CURVE + objective.name: float(objective.get_value(logs))}
         metrics[EXECUTION] = float(max(self._execution - 1, 0))
@@ -163,9 +170,24 @@ class Tuner(keras_tuner.Tuner):
         return completed
 
     def _check_initial_configurations(self, oracle: Any) -> None:
-        if not self._is_worker() and len(oracle.get_space().space):
+        if self.hypermodel is not None and not self._is_worker() and not oracle.trials:
             for values in getattr(oracle, "initial_configurations", ()):
-                oracle.space.check(values)
+                explore_configuration(self.hypermodel, oracle, values)
+
+    def _check_metrics(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Ends the search at its first epoch if no epoch will ever have the objective."""
+        if not self._keras_fit or not logs or epoch + 1 < self._validation_freq:
+            return
+        raise FatalValueError(
+            f"The objective {self.oracle.objective.name!r} is not among the metrics of training, "
+            f"which are {sorted(logs)}. Choose one of these, add it to the `metrics` of "
+            "`compile`, or, if it begins with 'val_', give `search` validation data."
+        )
+
+    @property
+    def _keras_fit(self) -> bool:
+        """Whether training is Keras's own `fit` rather than one of the user's."""
+        return getattr(type(self.hypermodel), "fit", None) is keras_tuner.HyperModel.fit
 
     def _set_seed(self) -> None:
         if self._seed is not None:
@@ -174,8 +196,7 @@ class Tuner(keras_tuner.Tuner):
 
     def _quiet(self, fit_kwargs: dict[str, Any]) -> dict[str, Any]:
         """Leaves the screen to the search's own bar, unless a `fit` of the user's decides."""
-        keras_fit = getattr(type(self.hypermodel), "fit", None) is keras_tuner.HyperModel.fit
-        if keras_fit and fit_kwargs.get("verbose", 1) in (1, "auto"):
+        if self._keras_fit and fit_kwargs.get("verbose", 1) in (1, "auto"):
             return {**fit_kwargs, "verbose": 0}
         return fit_kwargs
 
@@ -227,7 +248,23 @@ class Tuner(keras_tuner.Tuner):
             return self._results  # a hopeless configuration is not executed again
         callbacks = kwargs.get("callbacks") or []
         self._fitting = next((c for c in callbacks if type(c).__name__ == "TunerCallback"), None)
+        freq = kwargs.get("validation_freq", 1)
+        self._validation_freq = freq if isinstance(freq, int) else max(freq)
         self._execution += 1
         with self._asked_values(trial) as copied:
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
         return self._results
+
+
+def _check_names(search: type, arguments: dict[str, Any]) -> None:
+    """Raises if an argument is none of the tuner's, naming the nearest that there is."""
+    taken = {*inspect.signature(keras_tuner.Tuner.__init__).parameters} - {"self", "kwargs"}
+    unknown = sorted(arguments.keys() - taken)
+    if not unknown:
+        return
+    known = sorted({*taken, *OPTIONS, *inspect.signature(search.__init__).parameters})
+    near = [match for name in unknown for match in difflib.get_close_matches(name, known, 1)]
+    raise ValueError(
+        f"Unrecognized arguments {unknown} for {search.__name__}. "
+        + (f"Did you mean {', '.join(near)}?" if near else f"Expected some of {known}.")
+    )
