@@ -31,9 +31,11 @@ class Budget:
         """
         seconds = max_time.total_seconds() if isinstance(max_time, timedelta) else max_time
         for name, limit in (("max_time", seconds), ("max_epochs_total", max_epochs_total)):
-            if limit is not None and not limit > 0:
+            number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
+            if limit is not None and not (number and limit > 0):
                 raise ValueError(
-                    f"{name}={limit!r} was given. Expected a number above 0, or None for no limit."
+                    f"{name}={limit!r} was given. Expected a number above 0. "
+                    "Leave it out for no limit."
                 )
         return cls(seconds, max_epochs_total)
 

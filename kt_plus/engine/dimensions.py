@@ -56,6 +56,10 @@ class Dimension(abc.ABC):
         """Whether `value` is one of the values."""
 
     @abc.abstractmethod
+    def canonical(self, value: Value) -> Value:
+        """`value`, which is one of the values, in the dimension's own type."""
+
+    @abc.abstractmethod
     def samples(self, count: int | None = 10) -> Sequence[Value]:
         """All values in order; of one without a step, `count` spread evenly (`None`: all)."""
 
@@ -98,6 +102,9 @@ class Discrete(Dimension):
 
     def contains(self, value: Value) -> bool:
         return value in self.choices
+
+    def canonical(self, value: Value) -> Value:
+        return self.choices[self.choices.index(value)]
 
     def samples(self, count: int | None = 10) -> Sequence[Value]:
         return self.choices
@@ -144,11 +151,14 @@ class Numeric(Dimension):
             if self.sampling == "linear":
                 return int((self.high - self.low) // self.step + 1)
             return int(math.log(self.high / self.low, self.step) + 1e-8) + 1
-        return int(self.high - self.low) + 1 if self.integer else math.inf
+        if self.integer or self.low == self.high:
+            return int(self.high - self.low) + 1
+        return math.inf
 
     @property
     def default(self) -> Value:
-        return self._plain(self.low) if self.initial is None else self.initial
+        initial = self.low if self.initial is None else float(self.initial)
+        return self._plain(min(max(initial, self.low), self.high))
 
     def contains(self, value: Value) -> bool:
         if isinstance(value, (bool, str)) or not math.isfinite(value):
@@ -156,6 +166,9 @@ class Numeric(Dimension):
         margin = 1e-6 * max(abs(self.low), abs(self.high))
         whole = not self.integer or float(value).is_integer()
         return whole and self.low - margin <= value <= self.high + margin
+
+    def canonical(self, value: Value) -> Value:
+        return self._plain(float(value))
 
     def samples(self, count: int | None = 10) -> Sequence[Value]:
         if self.step is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import enum
+import math
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Literal, overload
 
 Value = bool | int | float | str
@@ -57,6 +59,11 @@ class Record:
     verdict: Verdict | None = None
     unused: frozenset[str] | None = None
 
+    @property
+    def fitness(self) -> float:
+        """The score for comparisons: without one, or with NaN, nothing is worse."""
+        return -math.inf if self.score is None or math.isnan(self.score) else self.score
+
 
 @dataclass(frozen=True)
 class Proposal:
@@ -89,28 +96,26 @@ WAIT: Final = Signal.WAIT
 DONE: Final = Signal.DONE
 
 
-@dataclass
 class _Tried:
     """The configurations tried, found again in constant time."""
 
-    exactly: set[frozenset[tuple[str, Value]]] = field(default_factory=set)
-    by_asked: dict[tuple[str, ...], set[tuple[Value, ...]]] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._exactly: Counter[frozenset[tuple[str, Value]]] = Counter()
+        self._by_asked: dict[tuple[str, ...], Counter[tuple[Value, ...]]] = {}
 
-    def add(self, record: Record) -> None:
-        self.exactly.add(frozenset(record.values.items()))
+    def count(self, record: Record, by: int) -> None:
+        self._exactly[frozenset(record.values.items())] += by
         if record.unused:
             asked = tuple(sorted(record.values.keys() - record.unused))
-            self.by_asked.setdefault(asked, set()).add(tuple(record.values[n] for n in asked))
-
-    def discard(self, record: Record) -> None:
-        self.exactly.discard(frozenset(record.values.items()))
+            seen = self._by_asked.setdefault(asked, Counter())
+            seen[tuple(record.values[name] for name in asked)] += by
 
     def __contains__(self, values: Mapping[str, Value]) -> bool:
-        if frozenset(values.items()) in self.exactly:
+        if self._exactly[frozenset(values.items())] > 0:
             return True
         return any(
-            all(name in values for name in asked) and tuple(values[n] for n in asked) in seen
-            for asked, seen in self.by_asked.items()
+            all(name in values for name in asked) and seen[tuple(values[n] for n in asked)] > 0
+            for asked, seen in self._by_asked.items()
         )
 
 
@@ -151,8 +156,8 @@ class History(Sequence[Record]):
             self._records[position] = record
         if known is None or known.values != record.values or known.unused != record.unused:
             if known is not None:
-                self._tried.discard(known)
-            self._tried.add(record)
+                self._tried.count(known, -1)
+            self._tried.count(record, 1)
         if known is not None and known.status == "completed":
             del self._completed[self._rank(known)]
             if known is self._best:
@@ -167,8 +172,7 @@ class History(Sequence[Record]):
         return bisect_left(self._completed, position, key=lambda r: self._position[r.trial_id])
 
     def _merit(self, record: Record) -> tuple[float, int]:
-        score = float("-inf") if record.score is None else record.score
-        return score, -self._position[record.trial_id]
+        return record.fitness, -self._position[record.trial_id]
 
     @overload
     def __getitem__(self, index: int) -> Record: ...

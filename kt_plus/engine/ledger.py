@@ -125,6 +125,8 @@ def record_of(trial: Any, note: Note, sign: int) -> Record:
         sign: 1 if the objective is maximised, -1 if it is minimised.
     """
     status = STATUS.get(trial.status, "running")
+    if status == "completed" and not is_finite(trial.score):
+        status = "failed"  # Keras Tuner accepts infinite scores
     *earlier, current = [Curve(), *note.curves]
     return Record(
         trial_id=trial.trial_id,

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import keras_tuner
+import numpy as np
 from keras_tuner.engine import trial as kt_trial
 
 from kt_plus.engine import project, storage
@@ -341,7 +342,8 @@ class Oracle(keras_tuner.Oracle):
         note.horizon = int(metrics[HORIZON]) if HORIZON in metrics else note.horizon
         self.budget.epochs += 1
         record = self._refresh(trial)
-        verdict = self._judge(record)
+        last = note.horizon is not None and epoch + 1 >= note.horizon
+        verdict = Verdict(False) if last else self._judge(record)
         if verdict.stop:
             note.stop_reason = f"stopped after epoch {epoch + 1}" + (
                 f" of {note.horizon}: {verdict.reason}" if note.horizon else f": {verdict.reason}"
@@ -462,10 +464,11 @@ class Oracle(keras_tuner.Oracle):
 
 def check_whole(name: str, value: Any) -> None:
     """Raises unless `value` is `None` or a whole number of at least 1."""
-    if value is not None and (isinstance(value, bool) or int(value) != value or value < 1):
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if value is not None and not (whole and value >= 1):
         raise ValueError(
-            f"{name}={value!r} was given. Expected a whole number of at least 1, or None "
-            "for no limit."
+            f"{name}={value!r} was given. Expected a whole number of at least 1. "
+            "Give None for no limit."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,7 +60,7 @@ class Space:
 
         def own(d: Dimension) -> Value | None:
             value = values.get(d.name)
-            return value if value is not None and d.contains(value) else None
+            return d.canonical(value) if value is not None and d.contains(value) else None
 
         return self._express(own)
 
@@ -85,7 +86,7 @@ class Space:
         free = [d for d in self._drawn if d in genes and d.size > 1]
         candidates = [d for d in free if d.name not in frozen] or free
         if not candidates:
-            return Change(_named(genes), ())
+            return _change(values, self._complete(genes, rng))
         gene = candidates[rng.integers(len(candidates))]
         child = self._complete({**genes, gene: gene.mutate(genes[gene], rng)}, rng)
         return _change(values, child)
@@ -140,8 +141,11 @@ class Space:
             if gene is None:
                 raise ValueError(_unknown(name, {d.name for d in self.dimensions}))
             if not gene.contains(values[name]):
-                raise ValueError(f"{values[name]!r} is not a value of {name!r}. Expected {gene}.")
-        return _named(genes)
+                raise ValueError(
+                    f"{values[name]!r} is not a value of {name!r}. Expected one of {gene}. "
+                    "Choose a value from it."
+                )
+        return {d.name: d.canonical(value) for d, value in genes.items()}
 
     def _express(self, value_of: Callable[[Dimension], Value | None]) -> Genes:
         genes: Genes = {}
@@ -190,19 +194,15 @@ def _unknown(name: str, known: Collection[str]) -> str:
     return f"There is no hyperparameter {name!r}. The search space has {sorted(known)}."
 
 
-def _parents_first(dimensions: Sequence[Dimension]) -> tuple[Dimension, ...]:
-    """The dimensions as they are if parents come first, else sorted by depth."""
-    by_name: dict[str, list[Dimension]] = {}
-    in_order = True
-    for d in dimensions:
-        in_order = in_order and all(c.name in by_name for c in d.conditions)
-        by_name.setdefault(d.name, []).append(d)
-    if in_order:
-        return tuple(dimensions)
-
-    def depth(d: Dimension, below: frozenset[str] = frozenset()) -> int:
-        names = {c.name for c in d.conditions} - below
-        parents = [p for name in names for p in by_name.get(name, [])]
-        return 1 + max((depth(p, below | names) for p in parents), default=-1)
-
-    return tuple(sorted(dimensions, key=depth))
+def _parents_first(dimensions: Iterable[Dimension]) -> tuple[Dimension, ...]:
+    """The dimensions in their order, each moved behind all that bear a name it depends on."""
+    waiting, placed = list(dimensions), []
+    unplaced = Counter(d.name for d in waiting)
+    while waiting:
+        ready = (
+            i for i, d in enumerate(waiting) if not any(unplaced[c.name] for c in d.conditions)
+        )
+        earliest = waiting.pop(next(ready, 0))  # of a cycle, which can never be active, any
+        unplaced[earliest.name] -= 1
+        placed.append(earliest)
+    return tuple(placed)

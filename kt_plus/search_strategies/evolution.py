@@ -6,6 +6,7 @@ import heapq
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -64,7 +65,7 @@ class Fittest:
     size: int
 
     def __call__(self, completed: Sequence[Record]) -> Population:
-        return heapq.nlargest(self.size, completed, key=_fitness)
+        return heapq.nlargest(self.size, completed, key=attrgetter("fitness"))
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Tournament:
     def __call__(self, population: Population, rng: np.random.Generator) -> Record:
         size = min(self.size, len(population))
         entrants = rng.choice(len(population), size, replace=False)
-        return population[max(entrants, key=lambda i: _fitness(population[i]))]
+        return population[max(entrants, key=lambda i: population[i].fitness)]
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,11 @@ def evolution(
 def _positive(name: str, value: int | None, default: int) -> int:
     if value is None:
         return default
-    if isinstance(value, bool) or int(value) != value or value < 1:
-        raise ValueError(f"{name}={value!r} was given. Expected a whole number of at least 1.")
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise ValueError(
+            f"{name}={value!r} was given. Expected a whole number of at least 1. "
+            f"Leave it out for the default, {default}."
+        )
     return int(value)
 
 
@@ -175,11 +179,13 @@ def _check(population: int, entrants: int, crossover: float, removal: str) -> No
             f"tournament_size={entrants} is larger than population_size={population}. A "
             "tournament is held among members of the population: choose a smaller one."
         )
-    if not 0.0 <= crossover <= 1.0:
-        raise ValueError(f"crossover={crossover!r} was given. Expected a chance from 0 to 1.")
+    if not isinstance(crossover, (int, float)) or not 0.0 <= crossover <= 1.0:
+        raise ValueError(
+            f"crossover={crossover!r} was given. Expected a chance from 0 to 1. Use 0 for "
+            "children of one parent only."
+        )
     if removal not in ("oldest", "worst"):
-        raise ValueError(f"removal={removal!r} was given. Expected 'oldest' or 'worst'.")
-
-
-def _fitness(record: Record) -> float:
-    return float("-inf") if record.score is None else record.score
+        raise ValueError(
+            f"removal={removal!r} was given. Expected 'oldest' or 'worst'. Choose 'oldest' for "
+            "ageing evolution."
+        )

@@ -73,4 +73,4 @@ class _Not(Stopper):
 
     def judge(self, trial: Record, history: History) -> Verdict:
         verdict = self.rule.judge(trial, history)
-        return Verdict(not verdict.stop, f"not ({verdict.reason})")
+        return Verdict(not verdict.stop, f"the opposite of: {verdict.reason}")

@@ -43,32 +43,32 @@ class MedianRule(Stopper):
     def __post_init__(self) -> None:
         for name in ("min_trials", "min_epochs"):
             if getattr(self, name) < 1:
-                raise ValueError(f"{name}={getattr(self, name)} was given. Expected at least 1.")
+                raise ValueError(
+                    f"{name}={getattr(self, name)} was given. Expected at least 1. Choose 1 to "
+                    "stop as early as can be."
+                )
 
     def judge(self, trial: Record, history: History) -> Verdict:
         epoch = trial.first_epoch + len(trial.curve)
         if len(trial.curve) < self.min_epochs:
-            return Verdict(False)
-        best = max((v for v in trial.curve if not math.isnan(v)), default=-math.inf)
+            return Verdict(False, f"{len(trial.curve)} of {self.min_epochs} epochs granted to all")
         averages = list(_running_averages(history, epoch))
         if len(averages) < self.min_trials:
-            return Verdict(False)
+            return Verdict(False, f"{len(averages)} of {self.min_trials} trials to compare with")
+        best = max((v for v in trial.curve if not math.isnan(v)), default=-math.inf)
         median = statistics.median(averages)
         return Verdict(
             best < median,
-            f"best value so far {_told(best)} against a median of {_told(median)} for the "
-            f"running averages of {len(averages)} trials at epoch {epoch}",
+            f"best value so far {best:.4g} against a median of {median:.4g} for the running "
+            f"averages of {len(averages)} trials at epoch {epoch}",
         )
 
 
 def _running_averages(history: History, epoch: int) -> Iterator[float]:
     """The mean of each completed trial's curve up to `epoch`, where it got so far."""
     for record in history.completed:
-        reached = record.curve[: epoch - record.first_epoch]
-        if reached and len(reached) == epoch - record.first_epoch:
-            average = statistics.fmean(reached)
-            yield average if math.isfinite(average) else -math.inf
-
-
-def _told(value: float) -> str:
-    return f"{value:.4g}"
+        length = epoch - record.first_epoch
+        if 0 < length <= len(record.curve):
+            reached = record.curve[:length]
+            finite = all(map(math.isfinite, reached))
+            yield math.fsum(value / length for value in reached) if finite else -math.inf
