@@ -26,6 +26,11 @@ class Progress:
         self._bar: Any = None
         self._epochs_saved = 0
 
+    @property
+    def trial_number(self) -> dict[str, int]:
+        """The number of each trial, from 1, under the name that Keras Tuner's display has."""
+        return {trial_id: i for i, trial_id in enumerate(self.oracle.start_order, 1)}
+
     def get_state(self) -> dict[str, Any]:
         return self._tables.get_state()
 

@@ -176,7 +176,8 @@ class Tuner(keras_tuner.Tuner):
 
     def _check_metrics(self, epoch: int, logs: dict[str, Any]) -> None:
         """Ends the search at its first epoch if no epoch will ever have the objective."""
-        if not self._keras_fit or not logs or epoch + 1 < self._validation_freq:
+        scored_later = not self._keras_fit or _is_users(type(self).run_trial)
+        if scored_later or not logs or epoch + 1 < self._validation_freq:
             return
         raise FatalValueError(
             f"The objective {self.oracle.objective.name!r} is not among the metrics of training, "
@@ -214,7 +215,7 @@ class Tuner(keras_tuner.Tuner):
         finally:
             trial.hyperparameters = copied.hyperparameters
             trial.hyperparameters.values = dict(asked)
-        if type(self).__module__.partition(".")[0] == "kt_plus":  # a subclass may ask elsewhere
+        if not _is_users(type(self)):  # a subclass may ask elsewhere
             unused = (name for name in asked.unused if not name.startswith(RESERVED))
             trial.hyperparameters.values[UNUSED] = "\n".join(sorted(unused))
 
@@ -254,6 +255,11 @@ class Tuner(keras_tuner.Tuner):
         with self._asked_values(trial) as copied:
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
         return self._results
+
+
+def _is_users(thing: Any) -> bool:
+    """Whether a class or function was defined outside kt_plus."""
+    return thing.__module__.partition(".")[0] != "kt_plus"
 
 
 def _check_names(search: type, arguments: dict[str, Any]) -> None:
