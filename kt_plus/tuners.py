@@ -57,7 +57,7 @@ class EvolutionarySearch(Tuner):
         tournament_size: How many of them compete to be a parent; a third of the
             population by default.
         random_trials: How many trials are drawn at random first; a tenth of
-            `max_trials`, from 5 to 15, by default.
+            `max_trials`, from 5 to 10, by default.
         crossover: The chance in [0, 1] that a child has two parents.
         removal: Who leaves the population, `"oldest"` or `"worst"`.
         **kwargs: The options of `kt_plus.Oracle`, and the arguments of `keras_tuner.Tuner`.

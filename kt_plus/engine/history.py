@@ -43,8 +43,8 @@ class Record:
         rung: The fidelity level that the trial runs at, from 0.
         parent: The id of the trial that this one was derived from.
         verdict: The verdict that ended the trial early, if one did.
-        unused: The names in `values` that the model never asked for; `None`
-            while that is unknown.
+        unused: The names in `values` that the model never asked for. `None` while
+            the model may still ask for names that are not in `values` at all.
     """
 
     trial_id: str
@@ -105,7 +105,7 @@ class _Tried:
 
     def count(self, record: Record, by: int) -> None:
         self._exactly[frozenset(record.values.items())] += by
-        if record.unused:
+        if record.unused is not None:
             asked = tuple(sorted(record.values.keys() - record.unused))
             seen = self._by_asked.setdefault(asked, Counter())
             seen[tuple(record.values[name] for name in asked)] += by

@@ -139,7 +139,8 @@ def record_of(trial: Any, note: Note, sign: int) -> Record:
         rung=note.rung,
         parent=note.parent,
         verdict=Verdict(True, note.stop_reason) if note.stop_reason else None,
-        unused=None if note.unused is None else frozenset(note.unused),
+        # A trial that has completed has a value for all that its model asked for.
+        unused=frozenset(note.unused or ()) if status == "completed" or note.unused else None,
     )
 
 

@@ -7,6 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -205,6 +206,8 @@ class Oracle(keras_tuner.Oracle):
             known = len(self.hyperparameters.space)
             super().update_space(hyperparameters)
             if self.trials and len(self.hyperparameters.space) != known:
+                for trial in self.ongoing_trials.values():
+                    self._refresh(trial)
                 self._write_summary()
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
@@ -447,6 +450,9 @@ class Oracle(keras_tuner.Oracle):
 
     def _refresh(self, trial: Any) -> Record:
         record = record_of(trial, self.notes[trial.trial_id], self.sign)
+        if record.status == "running":  # it will take the default of whatever it has no value for
+            values = {**self.space.complete(record.values), **record.values}
+            record = replace(record, values=values)
         self.history.put(record)
         return record
 

@@ -66,7 +66,11 @@ class Space:
 
     def defaults(self) -> Values:
         """The configuration in which every active hyperparameter has its default."""
-        return _named(self._express(lambda d: d.default))
+        return self.complete({})
+
+    def complete(self, values: Mapping[str, Value]) -> Values:
+        """`values` with the default of every active hyperparameter that they lack."""
+        return _named(self._express(lambda d: values.get(d.name, d.default)))
 
     def draw(self, rng: np.random.Generator) -> Values:
         """A configuration drawn uniformly, each hyperparameter on its own scale."""

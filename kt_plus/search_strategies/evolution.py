@@ -82,14 +82,16 @@ class Tournament:
 
 @dataclass(frozen=True)
 class Mutation:
-    """A child is one parent with one hyperparameter changed, or first a cross of two parents.
+    """A child is one parent with one hyperparameter changed, or a cross of two parents.
 
     Args:
         crossover: The chance in [0, 1] that a child has two parents; each
-            hyperparameter then comes from either, before one is mutated.
+            hyperparameter then comes from either.
+        mutated_crosses: The share of such children that are mutated as well.
     """
 
     crossover: float = 0.0
+    mutated_crosses: float = 0.5
 
     def __call__(
         self, space: Space, population: Population, select: Selection, rng: np.random.Generator
@@ -98,10 +100,11 @@ class Mutation:
         if rng.random() >= self.crossover:
             child = space.mutate(parent.values, rng, frozen=parent.unused or ())
             return Proposal(child.values, parent.trial_id, child.changed)
-        crossed = space.cross(parent.values, select(population, rng).values, rng)
-        child = space.mutate(crossed.values, rng)
-        changed = (n for n, v in child.values.items() if parent.values.get(n) != v)
-        return Proposal(child.values, parent.trial_id, tuple(changed))
+        values = space.cross(parent.values, select(population, rng).values, rng).values
+        if rng.random() < self.mutated_crosses:
+            values = space.mutate(values, rng).values
+        changed = (n for n, v in values.items() if parent.values.get(n) != v)
+        return Proposal(values, parent.trial_id, tuple(changed))
 
 
 def evolution(
@@ -132,7 +135,7 @@ def evolution(
         tournament_size: How many of them compete to be a parent. A third of the
             population by default.
         random_trials: How many trials to draw at random first. A tenth of
-            `max_trials`, from 5 to 15, by default.
+            `max_trials`, from 5 to 10, by default.
         crossover: The chance in [0, 1] that a child has two parents.
         removal: Who leaves the population: `"oldest"` or `"worst"`.
 
@@ -148,7 +151,7 @@ def evolution(
     budget = max_trials or 200
     population = _positive("population_size", population_size, min(max(budget // 2, 10), 100))
     entrants = _positive("tournament_size", tournament_size, max(population // 3, 2))
-    beginning = _positive("random_trials", random_trials, min(max(budget // 10, 5), 15))
+    beginning = _positive("random_trials", random_trials, min(max(budget // 10, 5), 10))
     if tournament_size is None:
         entrants = min(entrants, population)
     _check(population, entrants, crossover, removal)

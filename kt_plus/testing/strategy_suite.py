@@ -193,4 +193,5 @@ def _seed_everything(seed: int) -> Any:
 
 
 def _state() -> Any:
-    return random.getstate(), repr(np.random.get_state(legacy=False)["state"]["pos"])
+    numpy_state = np.random.get_state(legacy=False)["state"]
+    return random.getstate(), numpy_state["key"].tobytes(), numpy_state["pos"]
