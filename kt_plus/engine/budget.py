@@ -57,6 +57,12 @@ class Budget:
         """How long the search has run, in all sessions."""
         return self._before + (time.monotonic() - self._began if self._began is not None else 0.0)
 
+    def share(self) -> float:
+        """How much of the nearest limit is spent, from 0 to 1."""
+        seconds = self.seconds / self.max_seconds if self.max_seconds else 0.0
+        epochs = self.epochs / self.max_epochs if self.max_epochs else 0.0
+        return min(max(seconds, epochs), 1.0)
+
     def exhausted(self) -> str | None:
         """Which limit is reached, in words; `None` if none is."""
         if self.max_seconds is not None and self.seconds >= self.max_seconds:

@@ -346,7 +346,7 @@ class Oracle(keras_tuner.Oracle):
         self.budget.epochs += 1
         record = self._refresh(trial)
         last = note.horizon is not None and epoch + 1 >= note.horizon
-        verdict = Verdict(False) if last else self._judge(record)
+        verdict = self._judge(record, of_no_use=last)
         if verdict.stop:
             note.stop_reason = f"stopped after epoch {epoch + 1}" + (
                 f" of {note.horizon}: {verdict.reason}" if note.horizon else f": {verdict.reason}"
@@ -356,9 +356,10 @@ class Oracle(keras_tuner.Oracle):
         self._display.on_epoch_end(trial)
         return _ended(trial, Status.STOPPED) if verdict.stop else trial
 
-    def _judge(self, record: Record) -> Verdict:
+    def _judge(self, record: Record, of_no_use: bool) -> Verdict:
+        """The budget's verdict, else the rule's, of no use after a trial's last epoch."""
         exhausted = self.budget.exhausted()
-        if exhausted or self.stopping is None:
+        if exhausted or of_no_use or self.stopping is None:
             return Verdict(bool(exhausted), exhausted or "")
         try:
             return self.stopping.judge(record, self.history)

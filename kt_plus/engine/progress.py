@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kt_plus.engine.oracle import Oracle
 
-FORMAT = "{desc} {n_fmt}/{total_fmt} |{bar:20}| {elapsed}<{remaining}{postfix}"
+FORMAT = "{desc} {n_fmt}/{total_fmt} |{bar:20}| {elapsed}{postfix}"
 
 
 class Progress:
@@ -96,11 +96,25 @@ class Progress:
         bar.refresh() if bar.n == bar.total else None
 
     def _facts(self) -> list[str]:
-        facts = []
+        facts = [f"{_clock(left)} left"] if (left := self._seconds_left()) is not None else []
         best = self.oracle.history.best
         if best is not None:
-            score = self.oracle.sign * (best.score or 0.0)
+            score = self.oracle.sign * best.fitness
             facts.append(f"best {self.oracle.objective.name} {score:.4g} (trial {best.trial_id})")
-        if self.oracle.budget.epochs:
-            facts.append(f"{self.oracle.budget.epochs} epochs, {self._epochs_saved} saved")
+        budget = self.oracle.budget
+        if budget.epochs:
+            of = f" of {budget.max_epochs}" if budget.max_epochs else ""
+            facts.append(f"{budget.epochs}{of} epochs, {self._epochs_saved} saved")
         return facts
+
+    def _seconds_left(self) -> float | None:
+        """By the limit that is nearest: trials, epochs or time."""
+        ended = len(self.oracle.end_order)
+        trials = ended / self.oracle.max_trials if self.oracle.max_trials else 0.0
+        share = max(trials, self.oracle.budget.share())
+        return self.oracle.budget.seconds * (1 - share) / share if ended and share else None
+
+
+def _clock(seconds: float) -> str:
+    hours, rest = divmod(round(seconds), 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

@@ -195,7 +195,10 @@ def _unknown(name: str, known: Collection[str]) -> str:
             f"The hyperparameter {name!r} is not active under the other values given. "
             "Leave it out, or give its parent a value that activates it."
         )
-    return f"There is no hyperparameter {name!r}. The search space has {sorted(known)}."
+    return (
+        f"There is no hyperparameter {name!r}. The search space has {sorted(known)}: "
+        "use one of these names."
+    )
 
 
 def _parents_first(dimensions: Iterable[Dimension]) -> tuple[Dimension, ...]:

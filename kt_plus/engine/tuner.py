@@ -207,6 +207,7 @@ class Tuner(keras_tuner.Tuner):
 
         A copy, because the oracle looks at the trial's own values after each epoch.
         """
+        trial.hyperparameters.values.pop(UNUSED, None)  # of an execution before
         copied = copy.copy(trial)
         copied.hyperparameters = trial.hyperparameters.copy()
         copied.hyperparameters.values = asked = AskedValues(trial.hyperparameters.values)
