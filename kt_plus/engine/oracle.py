@@ -289,7 +289,9 @@ class Oracle(keras_tuner.Oracle):
         if tuner_id in self.ongoing_trials:
             return self._begin(self.ongoing_trials[tuner_id], tuner_id)
         if self._retry_queue and not self.budget.exhausted():
-            return self._begin(self.trials[self._retry_queue.pop(0)], tuner_id)
+            trial = self._begin(self.trials[self._retry_queue[0]], tuner_id)
+            self._retry_queue.remove(trial.trial_id)
+            return trial
         trial = self._new_trial()
         if trial.status == Status.RUNNING:
             return self._begin(trial, tuner_id)
@@ -347,10 +349,9 @@ class Oracle(keras_tuner.Oracle):
         record = self._refresh(trial)
         last = note.horizon is not None and epoch + 1 >= note.horizon
         verdict = self._judge(record, of_no_use=last)
-        if verdict.stop:
-            note.stop_reason = f"stopped after epoch {epoch + 1}" + (
-                f" of {note.horizon}: {verdict.reason}" if note.horizon else f": {verdict.reason}"
-            )
+        if verdict.stop and note.stop_reason is None:
+            of = f" of {note.horizon}" if note.horizon else ""
+            note.stop_reason = f"stopped after epoch {epoch + 1}{of}: {verdict.reason}"
             self._refresh(trial)
         self._save_trial(trial)
         self._display.on_epoch_end(trial)

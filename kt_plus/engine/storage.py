@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from kt_plus.errors import StorageError
 
 
@@ -18,7 +20,7 @@ def write_json(path: str, content: Any) -> None:
     Raises:
         StorageError: If it cannot be written. The old content is then still there.
     """
-    text = json.dumps(content)
+    text = json.dumps(content, default=_plain)
     try:
         if _is_remote(path):
             _gfile().makedirs(os.path.dirname(path))
@@ -81,6 +83,12 @@ def _replace(path: str, text: str) -> None:
         with contextlib.suppress(OSError):
             os.remove(partial)
         raise
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"{value!r} is a {type(value).__name__}. Expected a number, string or bool.")
 
 
 def _is_remote(path: str) -> bool:

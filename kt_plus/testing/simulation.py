@@ -66,7 +66,7 @@ def simulate(
         if len(running) < workers:
             answer = strategy.propose(space, history, proposal_rng(seed, len(history)))
         if isinstance(answer, Proposal):
-            yield history, answer
+            yield History(history), answer
             running.append(_begun(str(len(history)), answer))
             history.put(running[-1])
         elif running:
@@ -121,7 +121,7 @@ def searched_values(
     sign = 1 if direction == "max" else -1
 
     class Invented(keras_tuner.engine.base_tuner.BaseTuner):  # type: ignore[misc]
-        def run_trial(self, trial: Any) -> float:
+        def run_trial(self, trial: Any, verbose: int) -> float:
             score = sign * invented_score(trial.hyperparameters.values)
             for epoch in (0, 1):
                 self.oracle.update_trial(trial.trial_id, {CURVE + "score": score}, step=epoch)

@@ -116,7 +116,7 @@ class StrategySuite:
         for kind, space in self.spaces.items():
             for history, proposal in simulate(self.make_strategy(), space, 30, workers=2):
                 rng = proposal_rng(0, len(history))
-                answer = self.make_strategy().propose(space, History(list(history)), rng)
+                answer = self.make_strategy().propose(space, History(history), rng)
                 assert told(answer) == told(proposal), f"{kind}: resumed, it proposes {answer}."
 
     def test_nothing_is_tried_twice(self) -> None:
