@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import gc
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import keras_tuner
@@ -34,93 +35,108 @@ def space() -> keras_tuner.HyperParameters:
     return hyperparameters
 
 
-@dataclass
-class Contender:
-    """One oracle in its own project, and the time of each of its trials.
+@dataclass(frozen=True)
+class Cost:
+    """What one method was measured to cost.
 
     Attributes:
-        method: What it is.
-        directory: Folder of its project.
-        trials: How many it is told to run.
-        seconds: Duration of each trial so far.
+        label: The method.
+        seconds: Duration of each trial, in order.
+        reload_seconds: Duration of building a new oracle and reading the finished project.
     """
 
-    method: Method
-    directory: Path
-    trials: int
-    seconds: list[float] = field(default_factory=list)
+    label: str
+    seconds: Sequence[float]
+    reload_seconds: float
 
-    def __post_init__(self) -> None:
-        self.oracle = self.open()
+    def around(self, mark: int) -> Sequence[float]:
+        """Durations of the trials around number `mark`."""
+        return self.seconds[max(0, mark - WINDOW // 2) : mark + WINDOW // 2]
 
-    def open(self) -> keras_tuner.Oracle:
-        """A fresh oracle on the project directory."""
-        oracle = self.method.implementation()(
-            objective=OBJECTIVE,
-            max_trials=self.trials,
-            hyperparameters=space(),
-            seed=1,
-            **self.method.settings,
+
+def open_oracle(method: Method, directory: Path, trials: int) -> keras_tuner.Oracle:
+    """A fresh oracle on the project directory."""
+    settings = {"max_trials": trials, "seed": 1} | method.settings
+    oracle = method.implementation()(objective=OBJECTIVE, hyperparameters=space(), **settings)
+    oracle.verbose = 0
+    oracle._set_project_dir(str(directory), "project")
+    return oracle
+
+
+def run_trial(oracle: keras_tuner.Oracle, score: float) -> float:
+    """Creates, reports, ends and saves one trial, as a tuner does; returns the seconds."""
+    begun = time.perf_counter()
+    trial = oracle.create_trial("tuner0")
+    oracle.update_trial(trial.trial_id, {OBJECTIVE.name: score}, step=0)
+    trial.status = "COMPLETED"
+    oracle.end_trial(trial)
+    oracle.save()
+    return time.perf_counter() - begun
+
+
+def time_reload(method: Method, directory: Path, trials: int) -> float:
+    """Seconds to build a new oracle and to read a finished project.
+
+    Raises:
+        RuntimeError: If not every trial came back.
+    """
+    begun = time.perf_counter()
+    oracle = open_oracle(method, directory, trials)
+    oracle.reload()
+    took = time.perf_counter() - begun
+    completed = sum(trial.status == "COMPLETED" for trial in oracle.trials.values())
+    if completed != trials:
+        raise RuntimeError(
+            f"{method.label} reloaded {completed} completed trials; all {trials} were expected. "
+            f"Some files of its project in {directory} were not written or not read."
         )
-        oracle.verbose = 0
-        oracle._set_project_dir(str(self.directory), "project")
-        return oracle
-
-    def run_trial(self, score: float) -> None:
-        """Creates, reports, ends and saves one trial, as a tuner does."""
-        begun = time.perf_counter()
-        trial = self.oracle.create_trial("tuner0")
-        self.oracle.update_trial(trial.trial_id, {OBJECTIVE.name: score}, step=0)
-        trial.status = "COMPLETED"
-        self.oracle.end_trial(trial)
-        self.oracle.save()
-        self.seconds.append(time.perf_counter() - begun)
-
-    def at(self, mark: int) -> float:
-        """Median duration of the trials around number `mark`, in seconds."""
-        return float(np.median(self.seconds[max(0, mark - WINDOW // 2) : mark + WINDOW // 2]))
-
-    def reload_seconds(self) -> float:
-        """Time to build a new oracle and to read the finished project, in seconds."""
-        gc.collect()
-        begun = time.perf_counter()
-        oracle = self.open()
-        oracle.reload()
-        took = time.perf_counter() - begun
-        completed = sum(trial.status == "COMPLETED" for trial in oracle.trials.values())
-        if completed != self.trials:
-            raise RuntimeError(
-                f"{self.method.label} reloaded {completed} completed trials of {self.trials}. "
-                f"All were expected. Its files in {self.directory} are incomplete."
-            )
-        return took
+    return took
 
 
-def race(contenders: Sequence[Contender]) -> None:
-    """Runs all trials, the contenders taking turns, so that each meets the same machine."""
-    rng = np.random.default_rng(0)
-    for number in range(contenders[0].trials):
-        score = float(rng.random())
-        for contender in contenders:
-            contender.run_trial(score)
-        if (number + 1) % 500 == 0:
-            print(f"{number + 1} trials", file=sys.stderr)
+def measure(method: Method, directory: Path, trials: int) -> Cost:
+    """Runs the trials of one method in this process.
+
+    Args:
+        method: What to measure.
+        directory: An empty folder.
+        trials: How many.
+
+    Raises:
+        Unavailable: If the method is not installed.
+    """
+    oracle = open_oracle(method, directory, trials)
+    scores = np.random.default_rng(0).random(trials).tolist()
+    seconds = [run_trial(oracle, score) for score in scores]
+    del oracle
+    gc.collect()
+    return Cost(method.label, seconds, time_reload(method, directory, trials))
 
 
-def table(contenders: Sequence[Contender]) -> list[list[str]]:
-    """The lines to print: a figure for each contender, and its ratio to the first."""
-    trials = contenders[0].trials
+def measure_alone(method: Method, directory: Path, trials: int) -> Cost:
+    """The same in a process of its own: no method pays for another's objects in memory."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(measure, method, directory, trials).result()
+
+
+def table(costs: Sequence[Cost]) -> list[list[str]]:
+    """The lines to print: a figure for each method, and its ratio to the first.
+
+    The median says what a usual trial costs; the mean has the occasional larger write too.
+    """
+    trials = len(costs[0].seconds)
     marks = [mark for mark in MARKS if mark <= trials] or [trials]
-    measured = [(f"trial {mark:,} (ms)", [1000 * c.at(mark) for c in contenders]) for mark in marks]
-    growth = [c.at(marks[-1]) / c.at(marks[0]) for c in contenders]
-    measured += [
-        (f"trial {marks[-1]:,} / trial {marks[0]:,}", growth),
-        (f"all {trials:,} trials (s)", [sum(c.seconds) for c in contenders]),
-        (f"reload of {trials:,} (s)", [c.reload_seconds() for c in contenders]),
-    ]
-    first, *others = [c.method.label for c in contenders]
-    head = ["measured", first, *(cell for name in others for cell in (name, f"/ {first}"))]
-    return [head, *([name, *_cells(figures)] for name, figures in measured)]
+    lines: list[list[str]] = []
+    for name, average in (("median", np.median), ("mean", np.mean)):
+        figures = {m: [1000 * float(average(c.around(m))) for c in costs] for m in marks}
+        lines += [[f"trial {m:,}, {name} (ms)", *_cells(figures[m])] for m in marks]
+        first, last = figures[marks[0]], figures[marks[-1]]
+        growth = [b / a for a, b in zip(first, last, strict=True)]
+        lines += [[f"trial {marks[-1]:,} / {marks[0]:,}, {name}", *_cells(growth)]]
+    lines += [[f"all {trials:,} trials (s)", *_cells([sum(c.seconds) for c in costs])]]
+    lines += [[f"reload of {trials:,} (s)", *_cells([c.reload_seconds for c in costs])]]
+    first_label, *others = [c.label for c in costs]
+    ratios = (cell for label in others for cell in (label, f"/ {first_label}"))
+    return [["measured", first_label, *ratios], *lines]
 
 
 def _cells(figures: Sequence[float]) -> list[str]:
@@ -144,20 +160,20 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs the contenders side by side and prints one table."""
+    """Measures the methods one after another and prints one table."""
     options = _options(arguments)
-    with tempfile.TemporaryDirectory(dir=options.directory) as folder:
-        contenders: list[Contender] = []
-        for number, method in enumerate(options.methods):
+    costs = []
+    for method in options.methods:
+        with tempfile.TemporaryDirectory(dir=options.directory) as folder:
             try:
-                contenders.append(Contender(method, Path(folder) / str(number), options.trials))
+                method.implementation()  # before a process is started for it
+                costs.append(measure_alone(method, Path(folder), options.trials))
             except Unavailable as error:
                 print(f"Left out: {method.label} ({error})")
-        if not contenders:
-            raise SystemExit("None of the methods is available, so there is nothing to measure.")
-        race(contenders)
-        print(f"create + report + end + save, 5 hyperparameters, verbose=0; {versions()}")
-        print_table(table(contenders))
+    if not costs:
+        raise SystemExit("None of the methods is available, so there is nothing to measure.")
+    print(f"create + report + end + save, 5 hyperparameters, verbose=0; {versions()}\n")
+    print_table(table(costs))
 
 
 if __name__ == "__main__":

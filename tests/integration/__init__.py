@@ -1,0 +1,1 @@
+"""Whole searches, with real training, real processes and real crashes."""

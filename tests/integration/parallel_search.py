@@ -1,0 +1,68 @@
+"""The program that a chief and its workers run, told apart by Keras Tuner's environment variables.
+
+It prints one line of JSON: the chief what it proposed and its best model's loss, a worker
+the number of epochs that it trained in each of its trials.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import keras
+import keras_tuner as kt
+
+import kt_plus
+from tests.integration.small_networks import VALIDATION, X, Y, compiled
+
+
+def build(hp: Any) -> Any:
+    kind = hp.Choice("kind", ["wide", "deep"])
+    layers: list[Any] = []
+    if kind == "wide":
+        with hp.conditional_scope("kind", ["wide"]):
+            layers.append(keras.layers.Dense(hp.Int("units", 8, 64, step=8), "relu"))
+    else:
+        with hp.conditional_scope("kind", ["deep"]):
+            for i in range(hp.Int("layers", 2, 3)):
+                layers.append(keras.layers.Dense(4, "relu", name=f"layer_{i}"))
+    layers.append(keras.layers.Dropout(hp.Float("dropout", 0.0, 0.5)))
+    return compiled(layers, hp.Choice("learning_rate", [0.1, 0.01, 0.3]))
+
+
+class AfterTwoEpochs(kt_plus.stopping.Stopper):
+    """Stops every second trial after two epochs."""
+
+    def judge(self, trial: kt_plus.Record, history: kt_plus.History) -> kt_plus.Verdict:
+        return kt_plus.Verdict(int(trial.trial_id) % 2 == 1 and len(trial.curve) >= 2, "odd")
+
+
+class Recording(kt_plus.oracles.EvolutionarySearchOracle):
+    """Keeps what it proposes."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        answer = super().populate_space(trial_id)
+        if answer["status"] == "RUNNING":
+            proposed[trial_id] = dict(answer["values"])
+        return answer
+
+
+class Counting(kt_plus.Tuner):
+    """Counts the epochs that are trained in this process."""
+
+    def on_epoch_begin(self, trial: Any, model: Any, epoch: int, logs: Any = None) -> None:
+        trained[trial.trial_id] = trained.get(trial.trial_id, 0) + 1
+
+
+proposed: dict[str, dict[str, Any]] = {}
+trained: dict[str, int] = {}
+oracle = Recording(kt.Objective("val_loss", "min"), 8, seed=4, stopping=AfterTwoEpochs())
+tuner = Counting(oracle, build, directory=sys.argv[1], project_name="parallel")
+tuner.search(X, Y, epochs=4, validation_data=VALIDATION, verbose=0)
+if isinstance(tuner.oracle, Recording):
+    best = tuner.get_best_models()[0]
+    loss = best.evaluate(*VALIDATION, verbose=0)[0]
+    print(json.dumps({"proposed": proposed, "loss": loss, "trained": trained}))
+else:
+    print(json.dumps({"trained": trained}))

@@ -1,0 +1,123 @@
+"""A chief and two workers, as three processes that talk over Keras Tuner's own service."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+
+REPOSITORY = Path(__file__).parents[2]
+TRIALS = [str(number) for number in range(8)]
+
+
+class Parallel(NamedTuple):
+    """What the chief and the workers have printed, and the files of the chief's project."""
+
+    chief: dict[str, Any]
+    workers: list[dict[str, int]]
+    saved: dict[str, Any]
+
+
+def start(tuner_id: str, port: int, directory: Path) -> subprocess.Popen[str]:
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(REPOSITORY),
+        "KERASTUNER_TUNER_ID": tuner_id,
+        "KERASTUNER_ORACLE_IP": "127.0.0.1",
+        "KERASTUNER_ORACLE_PORT": str(port),
+    }
+    command = [sys.executable, "-m", "tests.integration.parallel_search", str(directory)]
+    with open(directory / f"{tuner_id}.err", "w") as errors:
+        return subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+
+
+@pytest.fixture(scope="module")
+def parallel(tmp_path_factory: pytest.TempPathFactory) -> Parallel:
+    """The search, run once for all tests."""
+    directory = tmp_path_factory.mktemp("parallel")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = [start(name, port, directory) for name in ("chief", "worker0", "worker1")]
+    try:
+        printed = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    errors = "\n".join(path.read_text() for path in directory.glob("*.err"))
+    assert [process.returncode for process in processes] == [0, 0, 0], errors
+    chief, *workers = [json.loads(text.splitlines()[-1]) for text in printed]
+    project = directory / "parallel"
+    saved = {
+        path.parent.name.removeprefix("trial_"): json.loads(path.read_text())
+        for path in project.glob("trial_*/trial.json")
+    }
+    return Parallel(chief, [worker["trained"] for worker in workers], saved)
+
+
+def test_each_trial_is_done_once(parallel: Parallel) -> None:
+    done = [trial_id for worker in parallel.workers for trial_id in worker]
+    assert sorted(done) == TRIALS
+    assert all(parallel.workers), "one worker did everything"
+    assert parallel.chief["trained"] == {}
+    assert sorted(parallel.saved) == TRIALS
+    assert {trial["status"] for trial in parallel.saved.values()} == {"COMPLETED"}
+    assert sorted(trial["kt_plus"]["ended"] for trial in parallel.saved.values()) == [*range(8)]
+    assert {trial["kt_plus"]["attempts"] for trial in parallel.saved.values()} == {1}
+
+
+def test_the_workers_are_told_to_stop(parallel: Parallel) -> None:
+    trained = parallel.workers[0] | parallel.workers[1]
+    for trial_id, trial in parallel.saved.items():
+        note = trial["kt_plus"]
+        stopped = int(trial_id) % 2 == 1
+        assert trained[trial_id] == (2 if stopped else 4)
+        assert [len(curve["values"]) for curve in note["curves"]] == [trained[trial_id]]
+        assert note["stop_reason"] == ("stopped after epoch 2 of 4: odd" if stopped else None)
+        assert trial["score"] == min(note["curves"][0]["values"])
+
+
+def test_values_are_not_rounded_on_their_way(parallel: Parallel) -> None:
+    for trial_id, trial in parallel.saved.items():
+        values = trial["hyperparameters"]["values"]
+        assert values == parallel.chief["proposed"][trial_id]
+        assert values["learning_rate"] in (0.1, 0.01, 0.3)
+    dropouts = [trial["hyperparameters"]["values"]["dropout"] for trial in parallel.saved.values()]
+    assert any(dropout != float(np.float32(dropout)) for dropout in dropouts)
+
+
+def test_conditions_hold_in_every_trial(parallel: Parallel) -> None:
+    kinds = set()
+    for trial in parallel.saved.values():
+        values = trial["hyperparameters"]["values"]
+        own = {"wide": "units", "deep": "layers"}[values["kind"]]
+        assert set(values) == {"kind", own, "dropout", "learning_rate"}
+        kinds.add(values["kind"])
+    assert kinds == {"wide", "deep"}
+
+
+def test_children_have_parents_that_were_completed(parallel: Parallel) -> None:
+    notes = [parallel.saved[trial_id]["kt_plus"] for trial_id in TRIALS]
+    assert [note["parent"] for note in notes[:5]] == [None] * 5
+    for number, note in enumerate(notes[5:], start=5):
+        assert note["parent"] in TRIALS[:number]
+
+
+def test_the_chief_has_the_best_model(parallel: Parallel) -> None:
+    assert parallel.chief["loss"] == min(trial["score"] for trial in parallel.saved.values())

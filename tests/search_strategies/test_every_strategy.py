@@ -1,0 +1,37 @@
+"""The conformance suite, run over every strategy of the package."""
+
+from __future__ import annotations
+
+from kt_plus.search_strategies.evolution import evolution
+from kt_plus.search_strategies.exhaustive import Grid, RandomSampling
+from kt_plus.testing import StrategySuite
+
+
+class TestAgeingEvolution(StrategySuite):
+    def make_strategy(self):
+        return evolution(30, population_size=10, random_trials=4)
+
+
+class TestEvolutionThatRemovesTheWorst(StrategySuite):
+    def make_strategy(self):
+        return evolution(30, population_size=10, random_trials=4, removal="worst")
+
+
+class TestEvolutionByMutationAlone(StrategySuite):
+    def make_strategy(self):
+        return evolution(30, population_size=10, random_trials=4, crossover=0.0)
+
+
+class TestEvolutionWithDefaults(StrategySuite):
+    def make_strategy(self):
+        return evolution(None)
+
+
+class TestRandomSampling(StrategySuite):
+    def make_strategy(self):
+        return RandomSampling()
+
+
+class TestGrid(StrategySuite):
+    def make_strategy(self):
+        return Grid(samples=3)
