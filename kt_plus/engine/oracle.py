@@ -252,6 +252,11 @@ class Oracle(keras_tuner.Oracle):
         with self._lock:
             project.reload(self)
 
+    def pause(self) -> None:
+        """Stops the search's clock and ends its bar; the next trial starts both again."""
+        self.budget.pause()
+        self._display.close()
+
     def learn_from_earlier_projects(self) -> None:
         """Puts the trials of earlier projects before the first of this search."""
         if self.earlier_projects and not len(self.history):
@@ -302,9 +307,8 @@ class Oracle(keras_tuner.Oracle):
     def _dismiss(self, tuner_id: str) -> None:
         self.tuner_ids.discard(tuner_id)
         if not self.ongoing_trials:
-            self.budget.pause()
             self._write_summary()
-            self._display.close()
+            self.pause()
 
     def _new_trial(self) -> Any:
         number = self._number

@@ -20,7 +20,7 @@ from keras_tuner.errors import FatalValueError
 from kt_plus.engine import storage
 from kt_plus.engine.exploration import AskedValues, explore, explore_configuration
 from kt_plus.engine.ledger import CURVE, EXECUTION, HORIZON, RESERVED, UNUSED, without_reserved
-from kt_plus.engine.oracle import OPTIONS
+from kt_plus.engine.oracle import OPTIONS, Oracle
 from kt_plus.engine.seeds import training_seed
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -85,7 +85,11 @@ class Tuner(keras_tuner.Tuner):
         """
         if not self._is_worker():
             self.save()  # so that a search killed in its first trial can be resumed
-        super().search(*fit_args, **fit_kwargs)
+        try:
+            super().search(*fit_args, **fit_kwargs)
+        finally:
+            if isinstance(self.oracle, Oracle):
+                self.oracle.pause()
 
     def pre_create_trial(self) -> None:
         """Lets an idle worker wait a little longer each time it asks in vain."""

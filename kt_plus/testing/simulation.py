@@ -52,7 +52,8 @@ def simulate(
         unused: The hyperparameters that the model never asks for.
 
     Raises:
-        AssertionError: If the strategy waits while no trial runs: it would wait for ever.
+        AssertionError: If the strategy changes the history, or waits while no trial runs:
+            it would wait for ever.
 
     Example:
     ```python
@@ -64,7 +65,9 @@ def simulate(
     while len(history) < trials:
         answer: Proposal | Signal = WAIT
         if len(running) < workers:
+            known = list(history)
             answer = strategy.propose(space, history, proposal_rng(seed, len(history)))
+            assert list(history) == known, f"{strategy!r} has changed the history."
         if isinstance(answer, Proposal):
             yield History(history), answer
             running.append(_begun(str(len(history)), answer))
