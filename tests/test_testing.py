@@ -99,7 +99,7 @@ def test_a_suite_without_a_strategy_says_what_to_do():
         (faulty.NoReason, "stops_for_a_reason"),
         (faulty.NeverStops, "stops_for_a_reason"),
         (faulty.CountsCalls, "keeps_no_state"),
-        (faulty.HashesIds, "verdicts_are_the_same_in_another_process"),
+        (faulty.HashesCurves, "verdicts_are_the_same_in_another_process"),
         (faulty.AddsTrials, "inputs_are_left_as_they_are"),
         (faulty.DividesByTheMean, "diverging_curves_never_raise"),
         (faulty.NeedsOthers, "short_histories_and_curves_are_survived"),

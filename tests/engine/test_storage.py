@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kt_plus.engine.storage import exists, read_json, trial_files, write_json
@@ -30,6 +31,12 @@ def test_what_is_written_is_read(tmp_path):
         write_json(path, content)
         assert read_json(path) == content
     assert os.listdir(os.path.dirname(path)) == ["trial.json"]
+
+
+def test_numpy_scalars_are_written_as_plain_ones(tmp_path):
+    path = str(tmp_path / "trial.json")
+    write_json(path, {"values": [np.float32(0.5), np.int64(3), np.bool_(True), np.str_("conv")]})
+    assert read_json(path) == {"values": [0.5, 3, True, "conv"]}
 
 
 def test_a_file_that_does_not_exist_has_no_content(tmp_path):
@@ -196,7 +203,7 @@ def test_a_file_in_the_place_of_a_folder_is_a_clear_error(tmp_path):
 def test_what_json_cannot_hold_leaves_the_old_content(tmp_path):
     path = str(tmp_path / "oracle.json")
     write_json(path, SMALL)
-    with pytest.raises(TypeError, match="not JSON serializable"):
+    with pytest.raises(TypeError, match="is a set"):
         write_json(path, {"trials": {1, 2}})
     assert read_json(path) == SMALL
     assert os.listdir(tmp_path) == ["oracle.json"]

@@ -69,6 +69,13 @@ def _running_averages(history: History, epoch: int) -> Iterator[float]:
     for record in history.completed:
         length = epoch - record.first_epoch
         if 0 < length <= len(record.curve):
-            reached = record.curve[:length]
-            finite = all(map(math.isfinite, reached))
-            yield math.fsum(value / length for value in reached) if finite else -math.inf
+            yield _mean(record.curve[:length])
+
+
+def _mean(values: tuple[float, ...]) -> float:
+    """The mean, of any finite values never above the largest; -inf if one is not finite."""
+    if not all(map(math.isfinite, values)):
+        return -math.inf
+    scale = max(map(abs, values)) or 1.0
+    mean = scale * statistics.fmean(value / scale for value in values)
+    return min(mean, max(values))
