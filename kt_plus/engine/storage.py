@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -39,6 +41,19 @@ def unwritable(path: str, error: OSError) -> StorageError:
         "directory with free space. Everything written before is intact: mend the directory, "
         "run the same program again, and the search goes on."
     )
+
+
+def check_room(folder: str, size: int) -> None:
+    """Raises unless `size` bytes, and some more, can be written to a local folder.
+
+    HDF5 cannot be trusted to find out: it may end the process when the disk gets full
+    in the middle of a file.
+
+    Raises:
+        StorageError: If there is too little room.
+    """
+    if not _is_remote(folder) and shutil.disk_usage(folder).free < 1.1 * size + 2**16:
+        raise unwritable(folder, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
 
 
 def read_json(path: str) -> Any:

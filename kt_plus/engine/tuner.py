@@ -7,6 +7,7 @@ import copy
 import difflib
 import errno
 import inspect
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from kt_plus.engine.exploration import AskedValues, explore, explore_configurati
 from kt_plus.engine.ledger import CURVE, EXECUTION, HORIZON, RESERVED, UNUSED, without_reserved
 from kt_plus.engine.oracle import OPTIONS, Oracle
 from kt_plus.engine.seeds import training_seed
+from kt_plus.errors import StorageError
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -115,14 +117,19 @@ class Tuner(keras_tuner.Tuner):
                 kwargs[argument] = int(values[RESERVED + directive])
         try:
             return super().run_trial(trial, *args, **kwargs)
-        except OSError as error:
-            if error.errno in UNWRITABLE:
-                raise storage.unwritable(self.get_trial_dir(trial.trial_id), error) from error
+        except StorageError:
+            raise
+        except (OSError, RuntimeError) as error:  # HDF5 raises either
+            full = os.strerror(errno.ENOSPC) in str(error)
+            if full or getattr(error, "errno", None) in UNWRITABLE:
+                path = self.get_trial_dir(trial.trial_id)
+                raise storage.unwritable(path, OSError(str(error))) from error
             raise
 
     def on_epoch_end(self, trial: Any, model: Any, epoch: int, logs: Any = None) -> None:
         """Reports the objective, and ends the training if the oracle says so."""
         super().on_epoch_end(trial, model, epoch, logs=logs)
+        storage.check_room(self.get_trial_dir(trial.trial_id), _checkpoint_size(model))
         objective = self.oracle.objective
         if not logs or not objective.has_value(logs):
             self._check_metrics(epoch, logs or {})
@@ -260,6 +267,13 @@ class Tuner(keras_tuner.Tuner):
         with self._asked_values(trial) as copied:
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
         return self._results
+
+
+def _checkpoint_size(model: Any) -> int:
+    """The size in bytes of a checkpoint with the optimizer's state, of 32-bit weights."""
+    optimizer = getattr(model, "optimizer", None)
+    weights = [*getattr(model, "variables", ()), *getattr(optimizer, "variables", ())]
+    return 4 * sum(math.prod(weight.shape) for weight in weights)
 
 
 def _is_users(thing: Any) -> bool:
