@@ -33,7 +33,7 @@ What it takes in a program of your own:
   -     max_trials=20,
   +     max_trials=40,
   +     max_epochs_total=200,
-  +     stopping=kt_plus.stopping.MedianRule(min_epochs=3),
+  +     stopping=kt_plus.stopping.MedianRule(min_trials=3, min_epochs=2),
     )
 
 The import and the one word are enough. The other lines spend the epochs of 20 whole trials

@@ -45,7 +45,7 @@ class Settings:
 def settings(small: bool, seed: int) -> Settings:
     if small:
         return Settings(4, 3, 10, kt_plus.stopping.MedianRule(min_trials=2, min_epochs=1), seed)
-    return Settings(20, 10, 40, kt_plus.stopping.MedianRule(min_epochs=3), seed)
+    return Settings(20, 10, 40, kt_plus.stopping.MedianRule(min_trials=3, min_epochs=2), seed)
 
 
 class DigitsModel(kt.HyperModel):
@@ -70,7 +70,7 @@ class DigitsModel(kt.HyperModel):
             model.add(keras.layers.Dense(units, activation="relu"))
         model.add(keras.layers.Dropout(hp.Float("dropout", 0.0, 0.5, step=0.1)))
         model.add(keras.layers.Dense(10, activation="softmax"))
-        learning_rate = hp.Float("learning_rate", 1e-4, 1e-2, sampling="log")
+        learning_rate = hp.Float("learning_rate", 1e-4, 1e-1, sampling="log")
         model.compile(
             optimizer=keras.optimizers.Adam(learning_rate),
             loss="sparse_categorical_crossentropy",

@@ -56,6 +56,10 @@ class Dimension(abc.ABC):
         """Whether `value` is one of the values."""
 
     @abc.abstractmethod
+    def admits(self, value: Value) -> bool:
+        """Whether a user may give `value`: stricter than `contains`, it heeds the step."""
+
+    @abc.abstractmethod
     def canonical(self, value: Value) -> Value:
         """`value`, which is one of the values, in the dimension's own type."""
 
@@ -102,6 +106,9 @@ class Discrete(Dimension):
 
     def contains(self, value: Value) -> bool:
         return value in self.choices
+
+    def admits(self, value: Value) -> bool:
+        return self.contains(value)
 
     def canonical(self, value: Value) -> Value:
         return self.choices[self.choices.index(value)]
@@ -166,6 +173,12 @@ class Numeric(Dimension):
         margin = 1e-6 * max(abs(self.low), abs(self.high))
         whole = not self.integer or float(value).is_integer()
         return whole and self.low - margin <= value <= self.high + margin
+
+    def admits(self, value: Value) -> bool:
+        if not self.contains(value) or self.step is None:
+            return self.contains(value)
+        nearest = float(self._step_value(self._step_index(float(value))))
+        return math.isclose(float(value), nearest, rel_tol=1e-6, abs_tol=1e-6 * self.step)
 
     def canonical(self, value: Value) -> Value:
         return self._plain(float(value))

@@ -144,7 +144,7 @@ class Space:
             gene = next((d for d in genes if d.name == name), None)
             if gene is None:
                 raise ValueError(_unknown(name, {d.name for d in self.dimensions}))
-            if not gene.contains(values[name]):
+            if not gene.admits(values[name]):
                 raise ValueError(
                     f"{values[name]!r} is not a value of {name!r}. Expected one of {gene}. "
                     "Choose a value from it."

@@ -43,6 +43,18 @@ def unwritable(path: str, error: OSError) -> StorageError:
     )
 
 
+def make_folder(path: str) -> None:
+    """Makes a folder, unless it exists.
+
+    Raises:
+        StorageError: If it cannot be made.
+    """
+    try:
+        _gfile().makedirs(path) if _is_remote(path) else os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
 def check_room(folder: str, size: int) -> None:
     """Raises unless `size` bytes, and some more, can be written to a local folder.
 

@@ -71,6 +71,7 @@ class Tuner(keras_tuner.Tuner):
         self._idle_pause = 0.0
         self._validation_freq = 1
         _check_names(type(self), kwargs)
+        storage.make_folder(str(kwargs.get("directory") or "."))
         super().__init__(oracle, hypermodel, **kwargs)
         self._check_initial_configurations(oracle)
 
@@ -190,8 +191,11 @@ class Tuner(keras_tuner.Tuner):
         scored_later = not self._keras_fit or _is_users(type(self).run_trial)
         if scored_later or not logs or epoch + 1 < self._validation_freq:
             return
+        objective = self.oracle.objective
+        objectives = getattr(objective, "objectives", [objective])
+        missing = ", ".join(repr(o.name) for o in objectives if not o.has_value(logs))
         raise FatalValueError(
-            f"The objective {self.oracle.objective.name!r} is not among the metrics of training, "
+            f"The objective {missing} is not among the metrics of training, "
             f"which are {sorted(logs)}. Choose one of these, add it to the `metrics` of "
             "`compile`, or, if it begins with 'val_', give `search` validation data."
         )

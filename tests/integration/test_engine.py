@@ -32,6 +32,9 @@ pytestmark = [
 ]
 OURS = [name for name in SEARCHES if name.startswith("kt_plus.")]
 every_search = pytest.mark.parametrize("search", OURS)
+some_searches = pytest.mark.parametrize(
+    "search", ["kt_plus.RandomSearch", "kt_plus.EvolutionarySearch", "kt_plus.Hyperband"]
+)
 FIT = {"epochs": 3, "validation_data": VALIDATION, "verbose": 0}
 
 
@@ -113,7 +116,7 @@ def test_the_median_rule_stops_a_hopeless_trial(tmp_path: Path) -> None:
     assert list(again.oracle.history) == records
 
 
-@every_search
+@some_searches
 def test_a_stopper_of_ones_own_ends_a_trial_at_its_epoch(search: str, tmp_path: Path) -> None:
     settings = {"max_epochs": 3, "factor": 3} if search == "kt_plus.Hyperband" else {}
     place = {"objective": "val_loss", "directory": tmp_path, "stopping": AtEpoch(1)}
@@ -223,7 +226,7 @@ def test_the_running_trial_ends_when_the_time_is_up(max_time: Any, tmp_path: Pat
     assert len(ends) == 1 or ends[-2] - began < 1.5
 
 
-@every_search
+@some_searches
 def test_the_budget_of_epochs_is_kept_exactly(search: str, tmp_path: Path) -> None:
     place = {"objective": "val_loss", "directory": tmp_path, "max_epochs_total": 5}
     tuner = new(search, build_model, **place)

@@ -16,7 +16,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 REPOSITORY = Path(__file__).parents[2]
-TRIALS = [str(number) for number in range(8)]
+TRIALS = [str(number) for number in range(7)]
 
 
 class Parallel(NamedTuple):
@@ -78,7 +78,7 @@ def test_each_trial_is_done_once(parallel: Parallel) -> None:
     assert parallel.chief["trained"] == {}
     assert sorted(parallel.saved) == TRIALS
     assert {trial["status"] for trial in parallel.saved.values()} == {"COMPLETED"}
-    assert sorted(trial["kt_plus"]["ended"] for trial in parallel.saved.values()) == [*range(8)]
+    assert sorted(trial["kt_plus"]["ended"] for trial in parallel.saved.values()) == [*range(7)]
     assert {trial["kt_plus"]["attempts"] for trial in parallel.saved.values()} == {1}
 
 
@@ -96,7 +96,7 @@ def test_the_workers_are_told_to_stop(parallel: Parallel) -> None:
 def test_values_are_not_rounded_on_their_way(parallel: Parallel) -> None:
     for trial_id, trial in parallel.saved.items():
         values = trial["hyperparameters"]["values"]
-        assert values == parallel.chief["proposed"][trial_id]
+        assert parallel.chief["proposed"][trial_id].items() <= values.items()
         assert values["learning_rate"] in (0.1, 0.01, 0.3)
     dropouts = [trial["hyperparameters"]["values"]["dropout"] for trial in parallel.saved.values()]
     assert any(dropout != float(np.float32(dropout)) for dropout in dropouts)

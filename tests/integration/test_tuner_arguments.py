@@ -83,7 +83,7 @@ def test_a_validation_split(search: str, tmp_path: Path) -> None:
     assert loss == min(scores(tuner).values())
 
 
-@some_searches
+@pytest.mark.parametrize("search", FEW[:2])
 def test_several_executions_of_a_trial(search: str, tmp_path: Path) -> None:
     results: dict[str, list[float]] = {}
 
@@ -197,7 +197,7 @@ def test_overwriting_and_resuming(search: str, tmp_path: Path) -> None:
     assert not checkpoint.exists()
 
 
-@every_search
+@some_searches
 def test_summaries(search: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tuner = new(search, build_model, objective=OBJECTIVE, directory=tmp_path)
     tuner.search_space_summary()
