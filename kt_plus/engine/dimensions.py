@@ -175,7 +175,7 @@ class Numeric(Dimension):
         return whole and self.low - margin <= value <= self.high + margin
 
     def admits(self, value: Value) -> bool:
-        if not self.contains(value) or self.step is None:
+        if not self.contains(value) or self.step is None or value == self.default:
             return self.contains(value)
         nearest = float(self._step_value(self._step_index(float(value))))
         return math.isclose(float(value), nearest, rel_tol=1e-6, abs_tol=1e-6 * self.step)
