@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,7 @@ def main() -> int:
     try:
         outcomes = race(folder, arguments.small, arguments.seed)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second press would only garble the end
         print("\nInterrupted. The same command goes on from here.", flush=True)
         return 130
     picture = draw(outcomes, folder / "searches.png")

@@ -212,13 +212,14 @@ def test_history_that_is_no_project(tmp_path: Path) -> None:
 @every_search
 def test_a_model_that_cannot_be_built_with_default_values(search: str, tmp_path: Path) -> None:
     def build(hp: Any) -> Any:
-        return compiled([keras.layers.Dense(hp.Int("units", -1, 8), hp.Choice("act", ["relu"]))])
+        layer = keras.layers.Dense(4, hp.Choice("act", ["relu"]))
+        return compiled([layer, keras.layers.Dropout(hp.Float("rate", -1.0, 0.5))])
 
     with raises_in_three_parts(
-        BuildError, happened="units=-1, act='relu'", expected="default values"
+        BuildError, happened="act='relu', rate=-1.0", expected="default values"
     ) as caught:
         new(search, build, objective="val_loss", directory=tmp_path)
-    assert "ValueError: Received an invalid value for `units`" in str(caught.value)
+    assert "ValueError: Invalid value received for argument `rate`" in str(caught.value)
 
 
 def test_a_model_that_cannot_be_built_in_one_of_its_branches(tmp_path: Path) -> None:
