@@ -54,7 +54,7 @@ class Note:
         attempts: How often it was run to an end, good or bad.
         seconds: How long the last attempt took.
         search_seconds: How long the search had been running when it ended.
-        horizon: The number of epochs that it was to run, if known.
+        horizon: The number of the last epoch that it was to run, counted from 1, if known.
         curves: One curve for every execution.
         parent: The id of the trial it was derived from.
         changed: The names whose values differ from the parent's.
@@ -141,6 +141,7 @@ def record_of(trial: Any, note: Note, sign: int) -> Record:
         verdict=Verdict(True, note.stop_reason) if note.stop_reason else None,
         # A trial that has completed has a value for all that its model asked for.
         unused=frozenset(note.unused or ()) if status == "completed" or note.unused else None,
+        horizon=note.horizon,
     )
 
 

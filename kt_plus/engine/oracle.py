@@ -128,7 +128,7 @@ class Oracle(keras_tuner.Oracle):
         self.budget = Budget.of(max_time, max_epochs_total)
         self.initial_configurations = [dict(values) for values in initial_configurations or ()]
         self.earlier_projects = [history] if isinstance(history, (str, os.PathLike)) else history
-        self.history = History()
+        self.history = History(sign=self.sign)
         self.notes: dict[str, Note] = {}
         self._lock = threading.RLock()
         self._save_due = 0.0

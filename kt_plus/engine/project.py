@@ -83,7 +83,7 @@ def reload(oracle: Oracle) -> None:
         id_to_hash=hashes,
     )
     oracle.set_state(state)
-    oracle.history = History()
+    oracle.history = History(sign=oracle.sign)
     _restore_search(oracle, state.get(SECTION, {}))
 
 

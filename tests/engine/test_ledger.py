@@ -144,12 +144,19 @@ def test_a_record_has_larger_scores_for_better_trials():
 
 def test_a_record_tells_what_the_note_does():
     note = Note(
-        7, curves=[Curve(2, [0.5])], parent="1", rung=2, unused=("b",), stop_reason="too low"
+        7,
+        horizon=9,
+        curves=[Curve(2, [0.5])],
+        parent="1",
+        rung=2,
+        unused=("b",),
+        stop_reason="too low",
     )
     record = record_of(trial("RUNNING", a=1, b=2), note, sign=1)
     assert (record.trial_id, record.parent, record.rung, record.first_epoch) == ("4", "1", 2, 2)
     assert record.unused == frozenset({"b"})
     assert record.verdict == Verdict(True, "too low")
+    assert record.horizon == 9
     assert (record.score, record.status, record.curve) == (None, "running", (0.5,))
 
 
@@ -157,6 +164,7 @@ def test_a_trial_without_a_curve_has_an_empty_one():
     record = record_of(trial("FAILED"), Note(0), sign=1)
     assert (record.curve, record.earlier_curves, record.first_epoch) == ((), (), 0)
     assert (record.status, record.score, record.verdict, record.unused) == ("failed", *[None] * 3)
+    assert record.horizon is None
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "INVALID", "IDLE"])

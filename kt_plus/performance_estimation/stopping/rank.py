@@ -59,8 +59,8 @@ class MedianRule(Stopper):
         median = statistics.median(averages)
         return Verdict(
             best < median,
-            f"best value so far {best:.4g} against a median of {median:.4g} for the running "
-            f"averages of {len(averages)} trials at epoch {epoch}",
+            f"best value so far {history.show(best)} against a median of {history.show(median)} "
+            f"for the running averages of {len(averages)} trials at epoch {epoch}",
         )
 
 
