@@ -131,9 +131,12 @@ class Note:
 
     @property
     def stop_reason(self) -> str | None:
-        """Why it was ended early, or would have been in a dry run, as a sentence."""
-        if self.stop is not None:
-            return self.stop.sentence(self.horizon)
+        """Why it was ended early, as a sentence."""
+        return self.stop.sentence(self.horizon) if self.stop else None
+
+    @property
+    def dry_stop_reason(self) -> str | None:
+        """Why it would have been, in a dry run."""
         return self.dry_stop.sentence(self.horizon, dry=True) if self.dry_stop else None
 
     @property
@@ -202,7 +205,7 @@ def record_of(trial: Any, note: Note, sign: int) -> Record:
         earlier_curves=tuple(tuple(sign * v for v in c.values) for c in earlier[1:]),
         rung=note.rung,
         parent=note.parent,
-        verdict=Verdict(True, note.stop.sentence(note.horizon)) if note.stop else None,
+        verdict=Verdict(True, note.stop_reason) if note.stop_reason else None,
         # A trial that has completed has a value for all that its model asked for.
         unused=frozenset(note.unused or ()) if status == "completed" or note.unused else None,
         horizon=note.horizon,

@@ -212,11 +212,13 @@ class Oracle(keras_tuner.Oracle):
 
         As in Keras Tuner, trials that did not complete follow where there are too few.
         """
-        completed = [t for t in self.trials.values() if _completed(t)]
+        with self._lock:
+            trials = list(self.trials.values())
+        completed = [trial for trial in trials if _completed(trial)]
         completed.sort(key=lambda trial: -self.sign * trial.score)
         if num_trials is None or len(completed) >= num_trials:
             return completed[:num_trials]
-        others = [t for t in self.trials.values() if not _completed(t)]
+        others = [trial for trial in trials if not _completed(trial)]
         return [*completed, *others][:num_trials]
 
     def update_space(self, hyperparameters: Any) -> None:

@@ -143,9 +143,9 @@ def test_a_stop_is_told_in_a_sentence():
     stop = StopNote(3, "too low")
     assert Note(0, horizon=9, stop=stop).stop_reason == "stopped at epoch 3 of 9: too low"
     assert Note(0, stop=stop).stop_reason == "stopped at epoch 3: too low"
-    assert Note(0, dry_stop=stop).stop_reason == "would have stopped at epoch 3: too low"
-    assert Note(0, stop=stop, dry_stop=StopNote(2, "")).stop_reason == "stopped at epoch 3: too low"
-    assert Note(0).stop_reason is None
+    dry = Note(0, dry_stop=stop)
+    assert dry.dry_stop_reason == "would have stopped at epoch 3: too low"
+    assert dry.stop_reason is Note(0).stop_reason is Note(0).dry_stop_reason is None
 
 
 def test_a_new_attempt_forgets_why_the_last_one_was_stopped():
