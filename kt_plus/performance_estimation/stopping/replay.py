@@ -91,9 +91,9 @@ def replay(search: Any, rule: Rule) -> Replay:
     Example:
 
     ```python
-    tuner.search(x, y, epochs=50, validation_split=0.2)
+    tuner.search(x, y, epochs=52, validation_split=0.2)
     kt_plus.stopping.replay(tuner, kt_plus.stopping.MedianRule())
-    # Replay(1214 of 2500 epochs (49%), 31 of 50 trials stopped, best trial 17 kept)
+    # Replay(1464 of 2600 epochs (56%), 30 of 50 trials stopped, best trial 18 kept)
     ```
     """
     if isinstance(search, (str, os.PathLike)) or hasattr(search, "project_dir"):
