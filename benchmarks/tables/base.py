@@ -18,11 +18,12 @@ class DataMissing(FileNotFoundError):
     """The recorded results that a table is read from are not on this machine."""
 
 
-def data_file(name: str) -> Path:
+def data_file(name: str, without: str = "`--table synthetic`") -> Path:
     """Finds a file of recorded results.
 
     Args:
         name: File name, for instance `"nas_bench_macro.npz"`.
+        without: What the error recommends to those who do not have the file.
 
     Raises:
         DataMissing: If the file is in neither `$KT_PLUS_DATA` nor `../shared/data`
@@ -32,9 +33,9 @@ def data_file(name: str) -> Path:
     folder = Path(os.environ.get("KT_PLUS_DATA", beside))
     if not (folder / name).is_file():
         raise DataMissing(
-            f"No file {name} in {folder}. This table replays recorded training runs "
+            f"No file {name} in {folder}. This benchmark replays recorded training runs "
             "and expects them there. Set the environment variable KT_PLUS_DATA to the "
-            "folder that holds them, or use `--table synthetic`, which needs no data."
+            f"folder that holds them, or use {without}, which needs no data."
         )
     return folder / name
 
