@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kt_plus import oracles, testing, tuners
+    from kt_plus import oracles, results, testing, tuners
     from kt_plus.engine.history import DONE, WAIT, History, Proposal, Record, Verdict
     from kt_plus.engine.oracle import Oracle
     from kt_plus.engine.space import Space
@@ -45,6 +45,7 @@ _HOMES = {
 _MODULES = {
     "errors": "kt_plus.errors",
     "oracles": "kt_plus.oracles",
+    "results": "kt_plus.results",
     "stopping": "kt_plus.performance_estimation.stopping",
     "testing": "kt_plus.testing",
     "tuners": "kt_plus.tuners",
@@ -67,6 +68,7 @@ __all__ = [
     "Tuner",
     "Verdict",
     "oracles",
+    "results",
     "stopping",
     "testing",
     "tuners",

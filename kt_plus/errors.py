@@ -15,3 +15,7 @@ class ResumeError(FatalError, RuntimeError):
 
 class BuildError(FatalError, RuntimeError):
     """The model cannot be built with the default values of its hyperparameters."""
+
+
+class ResultsError(FatalError, ValueError):
+    """There is no project to take results from, or it does not hold what is asked for."""

@@ -154,6 +154,8 @@ class History(Sequence[Record]):
 
     def __init__(self, records: Iterable[Record] = (), sign: int = 1) -> None:
         self.sign = sign
+        self.dry: History | None = None
+        """The trials as they would be had the stops of a dry run been real, if there is one."""
         self._records: list[Record] = []
         self._position: dict[str, int] = {}
         self._completed: list[Record] = []

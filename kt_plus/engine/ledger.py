@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from kt_plus.engine.history import Record, Status, Value, Verdict
+from kt_plus.engine.history import History, Record, Status, Value, Verdict
 
 RESERVED = "tuner/"
 """Hyperparameter values under this prefix are directives to the worker, not the user's."""
@@ -44,6 +44,55 @@ class Curve:
         self.values.append(float(value))
 
 
+@dataclass(frozen=True)
+class StopNote:
+    """What is kept of the verdict that ended a trial. Values have the user's sign.
+
+    Args:
+        epoch: After which epoch, counted from 1.
+        reason: Why, in words and numbers.
+        execution: In which of the trial's executions, from 0.
+        mean: What the best value within the horizon was expected to be, if the rule foretold it.
+        low: The lower end of its interval of 90 %.
+        high: The upper end.
+        probability: The probability that the trial would have beaten the incumbent.
+        incumbent: The best score of the search at that moment.
+    """
+
+    epoch: int
+    reason: str
+    execution: int = 0
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    probability: float | None = None
+    incumbent: float | None = None
+
+    @classmethod
+    def of(cls, verdict: Verdict, trial: Record, history: History) -> StopNote:
+        """What to keep of a verdict on a trial, given what the search knew."""
+        sign, forecast, best = history.sign, verdict.forecast, history.best
+        incumbent = None if best is None else sign * best.fitness
+        note = cls(
+            trial.first_epoch + len(trial.curve),
+            verdict.reason.strip() or "the rule gave no reason",
+            len(trial.earlier_curves),
+            incumbent=incumbent,
+        )
+        if forecast is None:
+            return note
+        low, high = sorted(float(sign * forecast.quantile(q)) for q in (0.05, 0.95))
+        above = None if best is None else float(forecast.probability_above(best.fitness))
+        mean = float(sign * forecast.mean)
+        return replace(note, mean=mean, low=low, high=high, probability=above)
+
+    def sentence(self, horizon: int | None, dry: bool = False) -> str:
+        """The epoch and the reason, fit to be shown to the user."""
+        of = f" of {horizon}" if horizon else ""
+        done = "would have stopped" if dry else "stopped"
+        return f"{done} at epoch {self.epoch}{of}: {self.reason}"
+
+
 @dataclass
 class Note:
     """What kt_plus keeps of one trial, in its `trial.json` beside Keras Tuner's own entries.
@@ -61,7 +110,8 @@ class Note:
         rung: The fidelity level it runs at.
         initial: Its place among the initial configurations, if it is one.
         unused: The names in its values that the model never asked for.
-        stop_reason: Why it was ended early, if it was.
+        stop: Where it was ended early and why, if it was.
+        dry_stop: Where it would have been, if that was a dry run.
     """
 
     started: int
@@ -76,7 +126,18 @@ class Note:
     rung: int = 0
     initial: int | None = None
     unused: tuple[str, ...] | None = None
-    stop_reason: str | None = None
+    stop: StopNote | None = None
+    dry_stop: StopNote | None = None
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why it was ended early, as a sentence."""
+        return self.stop.sentence(self.horizon) if self.stop else None
+
+    @property
+    def dry_stop_reason(self) -> str | None:
+        """Why it would have been, in a dry run."""
+        return self.dry_stop.sentence(self.horizon, dry=True) if self.dry_stop else None
 
     @property
     def epochs(self) -> int:
@@ -85,7 +146,7 @@ class Note:
 
     def begin_attempt(self) -> None:
         """Forgets the curves of an attempt that was interrupted or failed."""
-        self.curves, self.stop_reason, self.ended = [], None, None
+        self.curves, self.stop, self.dry_stop, self.ended = [], None, None, None
 
     def report(self, epoch: int, value: float, execution: int) -> None:
         """Adds a point to the curve of an execution."""
@@ -100,6 +161,12 @@ class Note:
     def from_config(cls, config: Mapping[str, Any]) -> Note:
         known = {k: v for k, v in config.items() if k in cls.__dataclass_fields__}
         known["curves"] = [Curve(**curve) for curve in known.get("curves", [])]
+        for name in ("stop", "dry_stop"):
+            if known.get(name) is not None:
+                stop = known[name].items()
+                known[name] = StopNote(
+                    **{k: v for k, v in stop if k in StopNote.__dataclass_fields__}
+                )
         for name in ("changed", "unused"):
             if known.get(name) is not None:
                 known[name] = tuple(known[name])

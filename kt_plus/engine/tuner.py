@@ -165,6 +165,22 @@ class Tuner(keras_tuner.Tuner):
         """
         return [self.load_model(trial) for trial in self._best_trials(num_models)]
 
+    def results_summary(self, num_trials: int = 10) -> None:
+        """Prints the best trials, and why those that were stopped early were.
+
+        Args:
+            num_trials: How many to print at most.
+        """
+        print(f"Results summary\nResults in {self.project_dir}")
+        print(f"Showing {num_trials} best trials\n{self.oracle.objective}")
+        notes = getattr(self.oracle, "notes", {})
+        for trial in self.oracle.get_best_trials(num_trials):
+            print()
+            trial.summary()
+            note = notes.get(trial.trial_id)
+            for reason in (note.stop_reason, note.dry_stop_reason) if note else ():
+                print(reason[0].upper() + reason[1:]) if reason else None
+
     def save(self) -> None:
         """Saves the search; each trial has been saved as it went."""
         if not self._is_worker():

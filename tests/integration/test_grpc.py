@@ -89,7 +89,7 @@ def test_the_workers_are_told_to_stop(parallel: Parallel) -> None:
         stopped = int(trial_id) % 2 == 1
         assert trained[trial_id] == (2 if stopped else 4)
         assert [len(curve["values"]) for curve in note["curves"]] == [trained[trial_id]]
-        assert note["stop_reason"] == ("stopped after epoch 2 of 4: odd" if stopped else None)
+        assert (note["stop"] or {}).get("reason") == ("odd" if stopped else None)
         assert trial["score"] == min(note["curves"][0]["values"])
 
 
