@@ -11,15 +11,15 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
 
+from benchmarks.learning_curves.pool import Pool
 from benchmarks.learning_curves.tasks import SETS, TITLES, Array, Task, best, read
+from benchmarks.recorded import DataMissing
 from benchmarks.reporting import positive, print_table, versions
-from benchmarks.tables import DataMissing
 
 LAST_VALUE = "last value repeated"
 LEAST_LOG_DENSITY = -10.0  # a single value that was held impossible does not decide a mean
@@ -139,9 +139,9 @@ def run(task: Task, name: str, options: argparse.Namespace) -> dict[float, list[
     return scores
 
 
-def mean_scores(scores: Iterable[Score]) -> Array:
-    """The mean of each figure, over the scores that have it."""
-    table = np.array([astuple(score) for score in scores])
+def nan_mean(figures: Iterable[Sequence[float] | Array]) -> Array:
+    """The mean of each column over the rows that have it; NaN where none has."""
+    table = np.array(list(figures), dtype=float)
     counts = np.isfinite(table).sum(axis=0)
     return np.where(counts, np.nansum(table, axis=0) / np.maximum(counts, 1), np.nan)
 
@@ -175,26 +175,12 @@ def rows(set_name: str, options: argparse.Namespace) -> Iterator[list[str]]:
         shown = [[part] for part in options.parts] if options.each else []
         for parts in [options.parts, *shown]:
             # First over the curves, then over the tasks, so that each task counts the same.
-            per_task = [mean_scores(s for part in parts for s in result[part]) for result in results]
+            per_task = [
+                nan_mean(astuple(score) for part in parts for score in result[part])
+                for result in results
+            ]
             seen = " ".join(f"{100 * part:g}" for part in parts)
-            yield [TITLES[set_name], name, seen, *cells(np.nanmean(per_task, axis=0))]
-
-
-class Pool:
-    """Some processes, or none but this one, with the one method that is needed."""
-
-    def __init__(self, jobs: int) -> None:
-        self._executor = ProcessPoolExecutor(jobs) if jobs > 1 else None
-
-    def __enter__(self) -> Pool:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
-
-    def map(self, function: Callable[..., Any], *arguments: Iterable[Any]) -> Iterator[Any]:
-        return (self._executor.map if self._executor is not None else map)(function, *arguments)
+            yield [TITLES[set_name], name, seen, *cells(nan_mean(per_task))]
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

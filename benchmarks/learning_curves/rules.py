@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Callable, Mapping
+import contextlib
+import warnings
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import kt_plus
-from kt_plus import Record
+from kt_plus.performance_estimation.stopping import stopper_of
 
 AUTO = "auto"
 THRESHOLDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
@@ -73,16 +74,27 @@ def make(text: str) -> Any:
         argparse.ArgumentTypeError: If the text cannot be read, or a setting is refused.
     """
     names: dict[str, Any] = {n: getattr(kt_plus.stopping, n) for n in kt_plus.stopping.__all__}
-    if text == AUTO:
-        return _automatic()
     if "optuna." in text:
         names["optuna"] = _pruners()
     try:
-        return eval(text, {"__builtins__": {}}, names)
-    except (NameError, AttributeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Optuna's, of a pruner that it calls experimental
+            return stopper_of(AUTO) if text == AUTO else eval(text, {"__builtins__": {}}, names)
+    except (NameError, AttributeError, NotImplementedError) as error:
         raise Unavailable(str(error)) from error
     except Exception as error:
         raise argparse.ArgumentTypeError(f"{text} was not understood: {error}") from error
+
+
+def checked(text: str) -> str:
+    """Reads a rule from the command line; the text itself can be sent to another process.
+
+    Raises:
+        argparse.ArgumentTypeError: If it cannot be read.
+    """
+    with contextlib.suppress(Unavailable):
+        make(text)
+    return text
 
 
 def is_pruner(text: str) -> bool:
@@ -92,13 +104,6 @@ def is_pruner(text: str) -> bool:
 def family_of(text: str) -> str:
     """The name of the picture's line that the rule belongs to: its class."""
     return next((name for name, texts in FAMILIES.items() if text in texts), text.partition("(")[0])
-
-
-def _automatic() -> Any:
-    try:
-        return kt_plus.stopping.automatic()
-    except AttributeError as error:
-        raise Unavailable("kt_plus.stopping has no automatic()") from error
 
 
 def _pruners() -> SimpleNamespace:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.tables import data_file
+from benchmarks.recorded import data_file
 
 Array = NDArray[np.float64]
 

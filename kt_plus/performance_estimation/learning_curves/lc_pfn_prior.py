@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from kt_plus.performance_estimation.learning_curves.forecast import Array, Forecast
 from kt_plus.performance_estimation.learning_curves.posterior import (
     Samples,
-    check_bounds,
-    check_horizon,
+    check,
     finite_values,
     read_prefix,
 )
@@ -71,8 +70,7 @@ class LCPFNPrior:
     _seen: Array = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_horizon(self.horizon)
-        check_bounds(self.bounds)
+        check(self.horizon, self.bounds)
         if self.draws < 1_000:
             raise ValueError(
                 f"draws={self.draws} was given. Expected at least 1000; 100000 or more are "
@@ -80,8 +78,10 @@ class LCPFNPrior:
             )
 
     def fit(self, finished: Iterable[Sequence[float]]) -> LCPFNPrior:
-        """The same model: the prior is fixed. Of the curves only the range of values is used,
-        and that only where values lie outside [0, 1] and `bounds` says nothing.
+        """The same model, since the prior is fixed.
+
+        Of the curves only the range of their values is used, and that only where values lie
+        outside [0, 1] and `bounds` says nothing.
         """
         return LCPFNPrior(self.horizon, self.draws, self.bounds, self.seed, finite_values(finished))
 
@@ -173,7 +173,7 @@ def _log_likelihoods(squares: Array, n: int) -> Array:
 
 
 def _log_evidence(squares: Array, n: int) -> Array:
-    """ln p(values | curve), the noise integrated out. It depends on the squared error only.
+    """The evidence, ln p(values | curve). It depends on the squared error only.
 
     So it is computed at some errors and interpolated between.
     """
@@ -189,7 +189,8 @@ def _resample(log_weights: Array, rng: np.random.Generator) -> NDArray[np.intp]:
     """Rows in proportion to their weights, by systematic resampling."""
     cumulative = np.cumsum(np.exp(log_weights - log_weights.max()))
     marks = (np.arange(_KEPT) + rng.random()) * (cumulative[-1] / _KEPT)
-    return np.minimum(np.searchsorted(cumulative, marks, side="right"), len(log_weights) - 1)
+    rows = np.searchsorted(cumulative, marks, side="right")
+    return np.asarray(np.minimum(rows, len(log_weights) - 1), dtype=np.intp)
 
 
 def _draw_noise(squares: Array, n: int, rng: np.random.Generator) -> Array:

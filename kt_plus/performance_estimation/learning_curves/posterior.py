@@ -88,7 +88,7 @@ def read_prefix(
     finite = np.isfinite(curve)
     values = curve[finite]
     low, high = bounds or _range(values, seen)
-    mapped = np.clip((values - low) / (high - low), *_CLIP)
+    mapped = np.asarray(np.clip((values - low) / (high - low), *_CLIP), dtype=np.float64)
     floor = float(values.max()) if len(values) else -math.inf
     return Prefix(np.flatnonzero(finite) + 1.0, mapped, len(curve), floor, low, high)
 
@@ -100,12 +100,15 @@ def finite_values(curves: Iterable[Sequence[float]]) -> Array:
     return values[np.isfinite(values)]
 
 
-def check_horizon(horizon: int) -> None:
+def check(horizon: int, bounds: tuple[float, float] | None) -> None:
+    """What every such model asks of these two arguments.
+
+    Raises:
+        ValueError: If one is out of range.
+    """
     if horizon < 2:
         raise ValueError(f"horizon={horizon} was given. Expected at least 2 epochs.")
 
-
-def check_bounds(bounds: tuple[float, float] | None) -> None:
     if bounds is not None and not -math.inf < bounds[0] < bounds[1] < math.inf:
         raise ValueError(
             f"bounds={bounds} was given. Expected two finite numbers, the smaller first: what 0 "

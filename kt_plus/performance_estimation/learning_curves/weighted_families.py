@@ -14,8 +14,7 @@ from kt_plus.performance_estimation.learning_curves.forecast import Array, Forec
 from kt_plus.performance_estimation.learning_curves.posterior import (
     Prefix,
     Samples,
-    check_bounds,
-    check_horizon,
+    check,
     finite_values,
     read_prefix,
 )
@@ -43,8 +42,8 @@ class WeightedFamilies:
 
     Source: Domhan, Springenberg and Hutter, "Speeding up Automatic Hyperparameter
     Optimization of Deep Neural Networks by Extrapolation of Learning Curves", IJCAI 2015.
-    The sampler is `emcee`'s (`pip install "kt_plus[mcmc]"`), with the paper's 100 walkers of 2,500 steps.
-    Written from the paper's formulas. Two things are added, both to the model's advantage: the
+    The sampler is `emcee`'s (`pip install "kt_plus[mcmc]"`), with the paper's 100 walkers of
+    2,500 steps. Written from the paper's formulas. Two things are added, both to the model's advantage: the
     curve stays within [0, 1], as an accuracy does; and the noise, which a flat prior leaves
     undetermined while there are fewer epochs than parameters, has the prior that LC-PFN's
     authors gave it, ln(sigma) ~ N(-4, 1), up to -2. The first fifth of the steps is thrown away.
@@ -79,8 +78,7 @@ class WeightedFamilies:
     _seen: Array = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_horizon(self.horizon)
-        check_bounds(self.bounds)
+        check(self.horizon, self.bounds)
         if self.walkers % 2 or self.walkers < 2 * _DIMENSIONS:
             raise ValueError(
                 f"walkers={self.walkers} was given. Expected an even number of at least "
@@ -95,8 +93,10 @@ class WeightedFamilies:
             )
 
     def fit(self, finished: Iterable[Sequence[float]]) -> WeightedFamilies:
-        """The same model: it knows one curve at a time. Of the others only the range of values
-        is used, and that only where values lie outside [0, 1] and `bounds` says nothing.
+        """The same model, since it knows one curve at a time.
+
+        Of the others only the range of their values is used, and that only where values lie
+        outside [0, 1] and `bounds` says nothing.
         """
         seen = finite_values(finished)
         return WeightedFamilies(
@@ -116,8 +116,8 @@ class WeightedFamilies:
         known = read_prefix(prefix, self.horizon, self.bounds, self._seen)
         if not len(known.values):
             raise ValueError(
-                f"A prefix of {known.observed} epochs without a finite value was given. Expected at "
-                "least one: the model has flat priors, which say nothing by themselves."
+                f"{known.observed} epochs without a finite value were given. Expected at least "
+                "one: the model has flat priors, which say nothing by themselves."
             )
         with np.errstate(all="ignore"):  # walkers try parameters that have no curve
             samples = self._sample(known)
@@ -155,7 +155,7 @@ class _Posterior:
         self._epochs = np.concatenate([known.epochs, [1.0], ahead])
 
     def log(self, samples: Array) -> Array:
-        """ln p(parameters, values) up to a constant, for one walker a row."""
+        """The posterior, ln p(parameters, values) up to a constant, for one walker a row."""
         curves = _combined(samples, self._epochs)
         log_sigma = samples[:, -1]
         n = len(self._values)
