@@ -5,10 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from kt_plus.performance_estimation.stopping.base import Stopper
-from kt_plus.performance_estimation.stopping.rank import MedianRule
+from kt_plus.performance_estimation.stopping.patience import Divergence, Patience
+from kt_plus.performance_estimation.stopping.rank import (
+    MedianRule,
+    PercentileRule,
+    SuccessiveHalvingRule,
+)
 from kt_plus.performance_estimation.stopping.replay import Replay, replay
 
-__all__ = ["MedianRule", "Replay", "Stopper", "replay"]
+__all__ = [
+    "Divergence",
+    "MedianRule",
+    "Patience",
+    "PercentileRule",
+    "Replay",
+    "Stopper",
+    "SuccessiveHalvingRule",
+    "replay",
+]
 
 
 def stopper_of(stopping: Any) -> Any:
