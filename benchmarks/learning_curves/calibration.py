@@ -32,10 +32,8 @@ def count(key: Key, search: Search) -> tuple[int, int, int]:
     for curve, length, rival in zip(curves, search.lengths, rivals, strict=True):
         if length < len(curve):
             stopped += 1
-            # What it had before the stop is not what the stop has lost.
-            whole, seen = best(curve), best(curve[:length])
-            beat_then += whole > max(rival, seen)
-            beat_all += whole > max(final, seen)
+            beat_then += best(curve) > rival
+            beat_all += best(curve) > final
     return stopped, beat_then, beat_all
 
 

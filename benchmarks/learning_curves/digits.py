@@ -18,6 +18,8 @@ from typing import Any
 
 from benchmarks.reporting import positive, print_table, versions
 
+KINDS = ["relu", "tanh", "sigmoid"]
+_ROOT = Path(__file__).resolve().parents[2]
 WITH, WITHOUT = "auto", "none"
 
 
@@ -44,9 +46,8 @@ def build(hp: Any) -> Any:
 
     layers: list[Any] = [keras.Input((64,))]
     for _ in range(hp.Int("layers", 1, 2)):
-        layers.append(
-            keras.layers.Dense(hp.Int("units", 8, 128, sampling="log"), hp_activation(hp))
-        )
+        units, activation = hp.Int("units", 8, 128, sampling="log"), hp.Choice("activation", KINDS)
+        layers.append(keras.layers.Dense(units, activation))
         layers.append(keras.layers.Dropout(hp.Float("dropout", 0.0, 0.6)))
     model = keras.Sequential([*layers, keras.layers.Dense(10, "softmax")])
     rate = hp.Float("learning_rate", 1e-4, 1e-1, sampling="log")
@@ -54,10 +55,6 @@ def build(hp: Any) -> Any:
     optimizer = keras.optimizers.get({"class_name": rule, "config": {"learning_rate": rate}})
     model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
-
-
-def hp_activation(hp: Any) -> str:
-    return str(hp.Choice("activation", ["relu", "tanh", "sigmoid"]))
 
 
 def data() -> tuple[tuple[Any, Any], tuple[Any, Any]]:
@@ -103,13 +100,13 @@ def search(folder: Path, stopping: str, seed: int, trials: int, epochs: int) -> 
 
 def in_a_process(stopping: str, seed: int, options: argparse.Namespace) -> Result:
     """The result of a search: read if it is there, else run, or gone on with."""
-    folder = options.output / f"{options.trials}x{options.epochs}" / f"{stopping}_{seed}"
+    folder = options.output.resolve() / f"{options.trials}x{options.epochs}" / f"{stopping}_{seed}"
     file = folder / "result.json"
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         sizes = [str(n) for n in (seed, options.trials, options.epochs)]
         command = [sys.executable, "-m", __spec__.name, "--one", stopping, str(folder), *sizes]
-        subprocess.run(command, check=True)
+        subprocess.run(command, check=True, cwd=_ROOT)
     return Result(**json.loads(file.read_text()))
 
 

@@ -36,6 +36,9 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "optuna.PercentilePruner": tuple(
         f"optuna.PercentilePruner({p}.0)" for p in (5, 10, 25, 50, 75, 90)
     ),
+    "optuna.PercentilePruner, 5 epochs for all": tuple(
+        f"optuna.PercentilePruner({p}.0, n_warmup_steps=4)" for p in (5, 10, 25, 50, 75, 90)
+    ),
     "optuna.SuccessiveHalvingPruner": tuple(
         f"optuna.SuccessiveHalvingPruner({settings})"
         for settings in (

@@ -15,7 +15,8 @@ from kt_plus.performance_estimation.learning_curves.forecast import (
     Mixture,
 )
 
-_NOISE_DRAWS = 32  # of a future's noise, from which the moments of its maximum are taken
+_NOISE_DRAWS = 16  # of each future's noise, from which the moments of its maximum are taken
+_HUGE = 1e100  # from here on a value counts as infinite, since its square would be
 _CLIP = (-1.0, 2.0)  # what is further out says no more about a curve in [0, 1]
 
 
@@ -58,7 +59,8 @@ class Samples:
         weights = np.full(len(self.noise), 1 / len(self.noise))
         means, noise = prefix.low + width * self.means, width * self.noise
         values = [Mixture(weights, column, noise) for column in means.T]
-        best = Mixture(weights, *_maximum(means, noise))
+        centres, spreads = _maximum(self.means, self.noise)
+        best = Mixture(weights, prefix.low + width * centres, width * spreads)
         return Forecast(AtLeast(prefix.floor, best), values, prefix.observed)
 
 
@@ -85,19 +87,20 @@ def read_prefix(
             f"{len(curve)} epochs were given, of a horizon of {horizon}: nothing is left to "
             "forecast. Expected fewer epochs than the horizon."
         )
-    finite = np.isfinite(curve)
+    finite = np.abs(curve) < _HUGE  # not so for NaN
     values = curve[finite]
     low, high = bounds or _range(values, seen)
     mapped = np.asarray(np.clip((values - low) / (high - low), *_CLIP), dtype=np.float64)
     floor = float(values.max()) if len(values) else -math.inf
-    return Prefix(np.flatnonzero(finite) + 1.0, mapped, len(curve), floor, low, high)
+    epochs = np.flatnonzero(finite).astype(np.float64) + 1
+    return Prefix(epochs, mapped, len(curve), floor, low, high)
 
 
 def finite_values(curves: Iterable[Sequence[float]]) -> Array:
     """All finite values of some curves, in one array."""
     arrays = [np.asarray(curve, dtype=np.float64) for curve in curves]
     values = np.concatenate(arrays) if arrays else np.empty(0)
-    return values[np.isfinite(values)]
+    return values[np.abs(values) < _HUGE]
 
 
 def check(horizon: int, bounds: tuple[float, float] | None) -> None:
@@ -126,21 +129,20 @@ def _range(values: Array, seen: Array) -> tuple[float, float]:
         return 0.0, 1.0
     high = float(both.max())
     low = max(float(both.min()), high - 4 * (high - float(np.median(both))))
-    spread = max(high - low, 1e-6 * max(abs(high), abs(low)), 1e-300)
+    spread = max(high - low, 1e-6 * max(abs(high), abs(low)))
     return low - 0.1 * spread, high + 0.25 * spread
 
 
 def _maximum(means: Array, noise: Array) -> tuple[Array, Array]:
-    """Centre and spread of each noisy future's maximum, from the same draws for all."""
+    """Mean and standard deviation of each noisy future's maximum, from draws of its own."""
     rng = np.random.default_rng(0)
     total, squares = np.zeros(len(means)), np.zeros(len(means))
     shift = means.max(axis=1)  # so that the sum of squares loses no digits
-    for _ in range(_NOISE_DRAWS // 2):
-        draw = rng.standard_normal(means.shape[1])
-        for signed in (draw, -draw):
-            top = (means + noise[:, None] * signed).max(axis=1) - shift
-            total += top
-            squares += top**2
+    for _ in range(_NOISE_DRAWS):
+        draw = rng.standard_normal(means.shape, dtype=np.float32)
+        top = (means + noise[:, None] * draw).max(axis=1) - shift
+        total += top
+        squares += top**2
     centre = total / _NOISE_DRAWS
-    variance = squares / _NOISE_DRAWS - centre**2
-    return shift + centre, np.sqrt(np.maximum(variance, (1e-3 * noise) ** 2))
+    variance = (squares - total * centre) / (_NOISE_DRAWS - 1)
+    return shift + centre, np.sqrt(np.maximum(variance, (0.1 * noise) ** 2))

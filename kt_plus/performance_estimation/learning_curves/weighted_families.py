@@ -43,10 +43,11 @@ class WeightedFamilies:
     Source: Domhan, Springenberg and Hutter, "Speeding up Automatic Hyperparameter
     Optimization of Deep Neural Networks by Extrapolation of Learning Curves", IJCAI 2015.
     The sampler is `emcee`'s (`pip install "kt_plus[mcmc]"`), with the paper's 100 walkers of
-    2,500 steps. Written from the paper's formulas. Two things are added, both to the model's advantage: the
-    curve stays within [0, 1], as an accuracy does; and the noise, which a flat prior leaves
-    undetermined while there are fewer epochs than parameters, has the prior that LC-PFN's
-    authors gave it, ln(sigma) ~ N(-4, 1), up to -2. The first fifth of the steps is thrown away.
+    2,500 steps. Written from the paper's formulas. Two things are added, both to the model's
+    advantage: the curve stays within [0, 1], as an accuracy does; and the noise, which a flat
+    prior leaves undetermined while there are fewer epochs than parameters, has the prior that
+    LC-PFN's authors gave it, ln(sigma) ~ N(-4, 1), up to -2. The first fifth of the steps is
+    thrown away.
 
     Args:
         horizon: The number of the last epoch.
@@ -119,10 +120,9 @@ class WeightedFamilies:
                 f"{known.observed} epochs without a finite value were given. Expected at least "
                 "one: the model has flat priors, which say nothing by themselves."
             )
-        with np.errstate(all="ignore"):  # walkers try parameters that have no curve
-            samples = self._sample(known)
-            ahead = np.arange(known.observed + 1.0, self.horizon + 1)
-            return Samples(_combined(samples, ahead), np.exp(samples[:, -1])).forecast(known)
+        samples = self._sample(known)
+        ahead = np.arange(known.observed + 1.0, self.horizon + 1)
+        return Samples(_combined(samples, ahead), np.exp(samples[:, -1])).forecast(known)
 
     def _sample(self, known: Prefix) -> Array:
         """Parameters from the posterior, one sample a row."""
@@ -159,7 +159,8 @@ class _Posterior:
         curves = _combined(samples, self._epochs)
         log_sigma = samples[:, -1]
         n = len(self._values)
-        squares = ((curves[:, :n] - self._values) ** 2).sum(axis=1)
+        with np.errstate(over="ignore"):
+            squares = ((curves[:, :n] - self._values) ** 2).sum(axis=1)
         mean, spread = _LOG_NOISE
         log_density = -n * log_sigma - 0.5 * squares * np.exp(-2 * log_sigma)
         log_density -= 0.5 * ((log_sigma - mean) / spread) ** 2
@@ -219,8 +220,9 @@ def _thetas(samples: Array) -> Iterator[tuple[Family, Array]]:
 def _combined(samples: Array, epochs: Array) -> Array:
     """The weighted sum of the families, one curve a row."""
     total = np.zeros((len(samples), len(epochs)))
-    for k, (family, theta) in enumerate(_thetas(samples)):
-        total += samples[:, k, None] * family.curve(epochs, *theta[:, :, None])
+    with np.errstate(all="ignore"):  # walkers try parameters that have no curve
+        for k, (family, theta) in enumerate(_thetas(samples)):
+            total += samples[:, k, None] * family.curve(epochs, *theta[:, :, None])
     return total
 
 
@@ -235,4 +237,5 @@ def _fit(family: Family, epochs: Array, values: Array, horizon: float) -> Array:
         errors = np.where(np.isfinite(errors), errors, 1e3)
         return np.concatenate([errors, _RIDGE * (theta - start)])
 
-    return np.asarray(least_squares(residuals, start, method="lm", max_nfev=200).x)
+    with np.errstate(all="ignore"):
+        return np.asarray(least_squares(residuals, start, method="lm", max_nfev=200).x)
