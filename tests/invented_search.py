@@ -68,7 +68,7 @@ def tuner(
                     break
             return sign * max(sign * value for value in seen)
 
-    if search is not kt_plus.Hyperband:
+    if not issubclass(search, kt_plus.Hyperband):
         settings = {"max_trials": 30, **settings}
     return Invented(
         objective=kt.Objective("score", direction),

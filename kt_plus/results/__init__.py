@@ -5,5 +5,6 @@ has crashed, and changes nothing there. They need the extra `plots`: pandas and 
 """
 
 from kt_plus.results.frame import to_dataframe
+from kt_plus.results.plots import plot_trial
 
-__all__ = ["to_dataframe"]
+__all__ = ["plot_trial", "to_dataframe"]

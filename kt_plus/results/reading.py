@@ -119,7 +119,7 @@ def history_of(search: Any) -> History:
         ours = any(trial.note for trial in found.trials)
         why = (
             "none of its trials has reported an epoch, as a `fit` or `run_trial` of one's own may "
-            "not. Let the callbacks that it is given see each epoch."
+            "not. Call the callbacks that it is given after each epoch."
             if ours
             else "plain Keras Tuner has run it, which keeps the best value of each trial only. "
             "Run the search with a tuner of kt_plus, such as kt_plus.RandomSearch."
