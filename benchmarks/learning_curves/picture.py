@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _TICKS = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 
@@ -30,20 +30,30 @@ def draw(points: Sequence[Point], path: Path) -> None:
 
     panels = list(dict.fromkeys(point.panel for point in points))
     families = list(dict.fromkeys(point.family for point in points))
-    figure = Figure(figsize=(6 * len(panels), 5.5), layout="constrained")
+    figure = Figure(figsize=(5.5 * len(panels) + 1, 6.5), layout="constrained")
     for number, panel in enumerate(panels):
         axes = figure.add_subplot(1, len(panels), number + 1)
         for index, family in enumerate(families):
             own = [p for p in points if (p.panel, p.family) == (panel, family)]
             _line(axes, own, family, index)
         _frame(axes, panel, first=number == 0)
+    figure.legend(*_entries(figure), loc="outside lower center", ncols=3, fontsize="small")
     figure.savefig(path, dpi=150)
 
 
-def _line(axes: object, points: Sequence[Point], family: str, index: int) -> None:
+def _entries(figure: Any) -> tuple[list[Any], list[str]]:
+    """One handle and label a family, whichever panels it is in."""
+    found: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    return list(found.values()), list(found)
+
+
+def _line(axes: Any, points: Sequence[Point], family: str, index: int) -> None:
     style = "--" if family.startswith("optuna.") else "-"
     marker = "*" if len(points) == 1 else "os^vDPXhd"[index % 9]
-    axes.plot(  # type: ignore[attr-defined]
+    axes.plot(
         [point.epochs for point in points],
         [point.lost for point in points],
         linestyle=style,
@@ -51,15 +61,16 @@ def _line(axes: object, points: Sequence[Point], family: str, index: int) -> Non
         markersize=14 if marker == "*" else 5,
         color=f"C{index % 10}",
         label=family,
+        clip_on=False,  # zero lies on the frame
+        zorder=3,
     )
 
 
-def _frame(axes: object, title: str, first: bool) -> None:
+def _frame(axes: Any, title: str, first: bool) -> None:
     # The square root spreads the small shares apart and still has a place for zero.
-    axes.set_yscale("function", functions=(lambda y: y.clip(0) ** 0.5, lambda y: y**2))  # type: ignore[attr-defined]
-    axes.set(title=title, xlabel="share of the epochs", xlim=(0, 1), ylim=(0, 1))  # type: ignore[attr-defined]
-    axes.set_yticks(_TICKS, [f"{100 * tick:g} %" for tick in _TICKS])  # type: ignore[attr-defined]
-    axes.grid(alpha=0.3)  # type: ignore[attr-defined]
+    axes.set_yscale("function", functions=(lambda y: y.clip(0) ** 0.5, lambda y: y**2))
+    axes.set(title=title, xlabel="share of the epochs", xlim=(0, 1), ylim=(0, 1))
+    axes.set_yticks(_TICKS, [f"{100 * tick:g} %" for tick in _TICKS])
+    axes.grid(alpha=0.3)
     if first:
-        axes.set_ylabel("searches that lost the best trial")  # type: ignore[attr-defined]
-        axes.legend(fontsize="small")  # type: ignore[attr-defined]
+        axes.set_ylabel("searches that lost the best trial")

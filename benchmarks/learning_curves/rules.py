@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import warnings
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -105,8 +106,10 @@ def is_pruner(text: str) -> bool:
 
 
 def family_of(text: str) -> str:
-    """The name of the picture's line that the rule belongs to: its class."""
-    return next((name for name, texts in FAMILIES.items() if text in texts), text.partition("(")[0])
+    """The picture's line that the rule belongs to: its class, or itself if it is composed."""
+    listed = next((name for name, texts in FAMILIES.items() if text in texts), None)
+    alone = re.fullmatch(r"([\w.]+)\([^()]*\)", text)
+    return listed or (alone[1] if alone else text)
 
 
 def _pruners() -> SimpleNamespace:

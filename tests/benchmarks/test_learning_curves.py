@@ -154,7 +154,11 @@ def test_rules_are_read():
     rule = make("MedianRule(min_epochs=3) | Divergence()")
     assert isinstance(rule, stopping.Stopper)
     assert family_of("MedianRule(min_epochs=3)") == "MedianRule"
-    assert family_of(FAMILIES["PercentileRule"][0]) == "PercentileRule"
+    assert family_of("optuna.MedianPruner()") == "optuna.MedianPruner"
+    assert family_of("MedianRule() & Patience(3)") == "MedianRule() & Patience(3)"
+    assert family_of("auto") == "auto"
+    warm = "optuna.PercentilePruner, 5 epochs for all"
+    assert family_of(FAMILIES[warm][0]) == warm
     with pytest.raises(Unavailable, match="NoSuchRule"):
         make("NoSuchRule()")
     with pytest.raises(argparse.ArgumentTypeError, match="was not understood"):
