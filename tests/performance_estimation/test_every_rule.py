@@ -106,3 +106,12 @@ class TestEither(StopperSuite):
 class TestNot(StopperSuite):
     def make_stopper(self):
         return ~MedianRule()
+
+
+class TestDryRun(StopperSuite):
+    """Beside a rule that stops: alone it stops nothing."""
+
+    scale_free = False
+
+    def make_stopper(self):
+        return MedianRule().dry_run() | Threshold()
