@@ -26,7 +26,7 @@ class Judge:
             return False
         try:
             verdict = self.rule.judge(trial, history)
-            if verdict.stop and note.stop is None:
+            if verdict.stop:
                 note.stop = StopNote.of(verdict, trial, history)
             elif verdict.would_stop and note.dry_stop is None:
                 note.dry_stop = StopNote.of(verdict, trial, history)
@@ -37,7 +37,7 @@ class Judge:
 
     def end(self, trial: Record, history: History, note: Note, reason: str) -> bool:
         """Ends the trial for a reason that is not the rule's."""
-        note.stop = note.stop or StopNote.of(Verdict(True, reason), trial, history)
+        note.stop = StopNote.of(Verdict(True, reason), trial, history)
         return True
 
     def _warn(self, error: Exception) -> None:

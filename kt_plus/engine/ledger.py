@@ -86,6 +86,10 @@ class StopNote:
         mean = float(sign * forecast.mean)
         return replace(note, mean=mean, low=low, high=high, probability=above)
 
+    def is_after(self, execution: int, epoch: int) -> bool:
+        """Whether it was at the end of that epoch, counted from 0, or later."""
+        return (self.execution, self.epoch) >= (execution, epoch + 1)
+
     def sentence(self, horizon: int | None, dry: bool = False) -> str:
         """The epoch and the reason, fit to be shown to the user."""
         of = f" of {horizon}" if horizon else ""
@@ -149,7 +153,11 @@ class Note:
         self.curves, self.stop, self.dry_stop, self.ended = [], None, None, None
 
     def report(self, epoch: int, value: float, execution: int) -> None:
-        """Adds a point to the curve of an execution."""
+        """Adds a point to the curve of an execution, which may go on from an earlier epoch."""
+        if self.stop is not None and self.stop.is_after(execution, epoch):
+            self.stop = None
+        if self.dry_stop is not None and self.dry_stop.is_after(execution, epoch):
+            self.dry_stop = None
         while len(self.curves) <= execution:
             self.curves.append(Curve())
         self.curves[execution].report(epoch, value)

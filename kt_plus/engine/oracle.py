@@ -380,6 +380,8 @@ class Oracle(keras_tuner.Oracle):
 
     def _should_end(self, note: Note, record: Record) -> bool:
         """Whether the budget or the rule ends the trial; after its last epoch there is no need."""
+        if note.stop is not None:
+            return True  # it has been told so before
         if exhausted := self.budget.exhausted():
             return self._judge.end(record, self.history, note, exhausted)
         last = record.first_epoch + len(record.curve)

@@ -157,7 +157,7 @@ def _forecast(forecaster: Forecaster | None, moment: _Moment) -> Forecast:
 def _draw_curve(ax: Axes, record: Record, sign: int, moment: _Moment) -> None:
     epochs = range(record.first_epoch + 1, record.first_epoch + len(record.curve) + 1)
     values = [sign * value if math.isfinite(value) else math.nan for value in record.curve]
-    seen, style = len(moment.seen), {"color": BLUE, "markersize": 4}
+    seen, style = len(moment.seen), dict[str, Any](color=BLUE, markersize=4)
     ax.plot(epochs[:seen], values[:seen], "-o", label="observed", **style)
     if seen < len(values):
         rest = slice(max(seen - 1, 0), None)
@@ -173,31 +173,33 @@ def _draw_forecast(ax: Axes, forecast: Forecast, sign: int) -> None:
         label="forecast: mean, 50 % and 90 % intervals",
     )
     for tail in (0.25, 0.05):
-        ends = [[sign * v.quantile(q) for v in forecast.values] for q in (tail, 1 - tail)]
-        ax.fill_between(epochs, *ends, color=ORANGE, alpha=0.2, linewidth=0)
-    low, high = sorted(sign * forecast.quantile(q) for q in (0.05, 0.95))
+        low, high = ([sign * v.quantile(q) for v in forecast.values] for q in (tail, 1 - tail))
+        ax.fill_between(epochs, low, high, color=ORANGE, alpha=0.2, linewidth=0)
+    least, most = sorted(sign * forecast.quantile(q) for q in (0.05, 0.95))
     mean = sign * forecast.mean
     ax.errorbar(
         [forecast.horizon + 0.03 * forecast.horizon],
         [mean],
-        [[max(mean - low, 0)], [max(high - mean, 0)]],
+        [[max(mean - least, 0)], [max(most - mean, 0)]],
         fmt="D",
         color=ORANGE,
         capsize=4,
         markersize=5,
-        label=f"best value expected: {mean:.4g}, 90 % from {low:.4g} to {high:.4g}",
+        label=f"best value expected: {mean:.4g}, 90 % from {least:.4g} to {most:.4g}",
     )
 
 
 def _finish(ax: Axes, found: Search, record: Record, note: Note, moment: _Moment) -> None:
     """Title, axes, and a legend below them, where it hides nothing."""
+    from matplotlib.ticker import MaxNLocator
+
     reason = note.stop_reason or note.dry_stop_reason
     title = f"Trial {record.trial_id}" + (f": {reason}" if reason else "")
     ax.set_title("\n".join(textwrap.wrap(title, 88)), loc="left", fontsize="medium")
     ax.set_xlabel("epoch")
     better = "larger" if found.sign > 0 else "smaller"
     ax.set_ylabel(f"{found.objective} ({better} is better)")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", alpha=0.3)
     _limit(ax, [v for v in record.curve if math.isfinite(v)], found.sign, moment.incumbent)

@@ -148,6 +148,17 @@ def test_a_stop_is_told_in_a_sentence():
     assert dry.stop_reason is Note(0).stop_reason is Note(0).dry_stop_reason is None
 
 
+@pytest.mark.parametrize("name", ["stop", "dry_stop"])
+@pytest.mark.parametrize(
+    ("execution", "epoch", "kept"), [(1, 4, True), (1, 3, False), (1, 0, False), (0, 9, False)]
+)
+def test_training_that_goes_on_from_before_a_stop_forgets_it(name, execution, epoch, kept):
+    stop = StopNote(4, "low", execution=1)
+    note = Note(0, curves=[Curve(0, [0.1] * 6), Curve(0, [0.1] * 5)], **{name: stop})
+    note.report(epoch, 0.2, execution)
+    assert getattr(note, name) == (stop if kept else None)
+
+
 def test_a_new_attempt_forgets_why_the_last_one_was_stopped():
     note = Note(0, stop=StopNote(3, "low"), dry_stop=StopNote(2, "low"))
     note.begin_attempt()

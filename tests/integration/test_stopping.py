@@ -162,6 +162,28 @@ def test_going_on_learns_the_same(learner: str, choice: str, tmp_path: Path) -> 
     assert list(parts.oracle.history) == list(whole.oracle.history)
 
 
+def test_training_that_goes_on_regardless_is_told_again(tmp_path: Path) -> None:
+    answers: list[str] = []
+
+    class Deaf(kt_plus.RandomSearch):
+        def on_trial_begin(self, trial: Any) -> None:
+            super().on_trial_begin(trial)
+            for epoch in range(5):
+                report = {"curve:score": 0.5, "horizon": 9}
+                answer = self.oracle.update_trial(trial.trial_id, report, step=epoch)
+                answers.append(answer.status)
+
+    class Third(kt_plus.stopping.Stopper):
+        def judge(self, trial: kt_plus.Record, history: kt_plus.History) -> kt_plus.Verdict:
+            return kt_plus.Verdict(len(trial.curve) == 3, "the third")
+
+    found = tuner(tmp_path, Deaf, max_trials=1, stopping=Third())
+    found.oracle.verbose = 0
+    found.on_trial_begin(found.oracle.create_trial("tuner0"))
+    assert answers == ["RUNNING", "RUNNING", "STOPPED", "STOPPED", "STOPPED"]
+    assert found.oracle.notes["0"].stop.epoch == 3
+
+
 def test_an_excluded_trial_is_no_parent(tmp_path: Path) -> None:
     for choice in ("observed", "excluded"):
         options = {"stopping": MedianRule(1, 1), "stopped_trials": choice, "random_trials": 8}

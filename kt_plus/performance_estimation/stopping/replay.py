@@ -1,7 +1,4 @@
-"""A finished search under another stopping rule: what it would have cost and lost.
-
-The trials are replayed one after the other in their order, however many ran at once.
-"""
+"""A finished search under another stopping rule: what it would have cost and lost."""
 
 from __future__ import annotations
 
@@ -76,7 +73,8 @@ def replay(search: Any, rule: Rule) -> Replay:
 
     When to use it: to choose a rule, or its settings, without training anything again. A
     search run without stopping, or with `stopping=rule.dry_run()`, tells most: of a trial
-    that was stopped nobody knows how it would have gone on.
+    that was stopped nobody knows how it would have gone on. The trials are replayed
+    one after the other, as one worker would run them, and are the same under any rule.
 
     Args:
         search: A tuner, the directory of its project, or its trials as `Record`s in their
