@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kt_plus.performance_estimation.stopping.base import Stopper
+from kt_plus.performance_estimation.stopping.extrapolation import LearningCurveExtrapolation
 from kt_plus.performance_estimation.stopping.patience import Divergence, Patience
 from kt_plus.performance_estimation.stopping.rank import (
     MedianRule,
@@ -15,6 +16,7 @@ from kt_plus.performance_estimation.stopping.replay import Replay, replay
 
 __all__ = [
     "Divergence",
+    "LearningCurveExtrapolation",
     "MedianRule",
     "Patience",
     "PercentileRule",
@@ -46,7 +48,7 @@ def stopper_of(stopping: Any) -> Any:
 
 
 def _default() -> Stopper:
-    raise NotImplementedError("stopping='auto' is not available yet. Pass a rule instead.")
+    return LearningCurveExtrapolation()
 
 
 def _is_rule(thing: Any) -> bool:
