@@ -20,6 +20,14 @@ from kt_plus.performance_estimation.learning_curves.units import Units
 REMEMBERED = 50
 """How many finished curves lend their shapes; of more, so many evenly spaced by their ends."""
 
+BEYOND = 10.0
+"""A curve so far above all the others is measured by itself."""
+
+TEMPER = 0.5
+"""The power of the evidence in the weights: no shape is exactly right, and with the full
+evidence a few values can rule out all but one (Grünwald and van Ommen, "Inconsistency of
+Bayesian Inference for Misspecified Linear Models", Bayesian Analysis 12, 2017)."""
+
 SIMILARITY = np.array([0.03, 0.15])[:, None, None] ** 2 * np.array([[1.0, 0.5], [0.5, 1.0]])
 """How far from a finished curve's ends those of a similar curve may lie: two covariances."""
 
@@ -106,7 +114,9 @@ class LearningCurveModel:
                 "least one value and fewer than the horizon. Give the curve's beginning only, "
                 "or a larger horizon."
             )
-        units = self._units or Units.guess(prefix)
+        units = self._units
+        if units is None or units.enter(prefix).max() > BEYOND:
+            units = Units.guess(prefix)
         future = Future(self._components(units.enter(prefix)), units)
         return Forecast(AtLeast(_best(prefix), future.best()), future, n)
 
@@ -140,13 +150,13 @@ class LearningCurveModel:
         found = []
         for basis, near, log_weights in groups:
             posterior = regress(values, basis, near, NOISE, covariances)
-            found.append((basis, posterior, posterior.log_evidence + log_weights))
+            found.append((basis, posterior, TEMPER * posterior.log_evidence + log_weights))
         return Components.largest(found, NOISE, covariances, values)
 
 
 def _memory_share(count: int) -> float:
-    """The weight of all finished curves' shapes together: none without any, half of many."""
-    return 0.5 * count / (count + 3)
+    """The weight of all finished curves' shapes together: none without any, most of it for many."""
+    return 0.8 * count / (count + 3)
 
 
 @lru_cache(maxsize=1024)

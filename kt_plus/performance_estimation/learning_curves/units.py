@@ -40,18 +40,18 @@ class Units:
     def guess(cls, prefix: Sequence[float]) -> Units:
         """The units of a search of which only the beginning of one curve is known.
 
-        A third of its progress is taken to be made, so that much is held possible.
+        A fifth of the search's progress is taken to be made, so that much is held possible.
         """
         finite = [float(v) for v in prefix if math.isfinite(v)] or [0.0]
         spread = _positive(max(finite) - min(finite), max(finite))
-        return cls(max(finite) + 2 * spread, 3 * spread)
+        return cls(max(finite) + 4 * spread, 5 * spread)
 
     def enter(self, values: Sequence[float]) -> Array:
         """Values in these units; what is not finite or very bad is at the floor."""
         array = np.array(values, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
             inside = (array - self.top) / self.span
-        return np.where(np.isfinite(inside), np.maximum(inside, FLOOR), FLOOR)
+        return np.where(np.isfinite(array), np.maximum(inside, FLOOR), FLOOR)
 
 
 def _positive(span: float, top: float) -> float:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from kt_plus.performance_estimation.stopping.base import Stopper
-from kt_plus.performance_estimation.stopping.extrapolation import LearningCurveExtrapolation
+from kt_plus.performance_estimation.stopping.extrapolation import (
+    AUTO_THRESHOLD,
+    LearningCurveExtrapolation,
+)
 from kt_plus.performance_estimation.stopping.patience import Divergence, Patience
 from kt_plus.performance_estimation.stopping.rank import (
     MedianRule,
@@ -48,7 +51,7 @@ def stopper_of(stopping: Any) -> Any:
 
 
 def _default() -> Stopper:
-    return LearningCurveExtrapolation()
+    return LearningCurveExtrapolation(AUTO_THRESHOLD) | Divergence()
 
 
 def _is_rule(thing: Any) -> bool:

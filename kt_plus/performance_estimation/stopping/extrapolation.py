@@ -12,6 +12,9 @@ from kt_plus.performance_estimation.learning_curves.model import LearningCurveMo
 from kt_plus.performance_estimation.stopping.base import Stopper
 from kt_plus.performance_estimation.stopping.settings import check_number, check_whole
 
+AUTO_THRESHOLD = 0.1
+"""The threshold of `stopping="auto"`: with the protection a bolder one loses no more."""
+
 LEARNT_FROM = 200
 """From how many of the newest trials the model learns: more tell it nothing new."""
 
@@ -55,15 +58,15 @@ class LearningCurveExtrapolation(Stopper):
     """
 
     threshold: float = 0.05
-    protected: float = 0.25
+    protected: float = 0.35
     min_trials: int = 3
-    min_epochs: int = 1
+    min_epochs: int = 3
 
     def __post_init__(self) -> None:
         remedy = "Choose 0.05, or less to be more cautious."
         check_number("threshold", self.threshold, remedy, above=0, below=1)
         if self.protected != 0:
-            remedy = "Choose 0.25 for the best quarter, or 0 to protect none."
+            remedy = "Choose 0.35 for the best third, or 0 to protect none."
             check_number("protected", self.protected, remedy, above=0, below=1)
         check_whole("min_trials", self.min_trials)
         check_whole("min_epochs", self.min_epochs)
