@@ -135,11 +135,11 @@ class ReinforcementLearningOracle(Oracle):
         max_retries_per_trial: int = 0,
         max_consecutive_failed_trials: int = 3,
         *,
-        algorithm: str = "reinforce",
+        algorithm: str = "ppo",
         controller: str = "lstm",
         reward: str = "ranks",
         learning_rate: float | None = None,
-        entropy: float = 0.05,
+        entropy: float = 0.1,
         batch_size: int | None = None,
         units: int = 32,
         smoothness: float = 0.1,
@@ -167,3 +167,9 @@ class ReinforcementLearningOracle(Oracle):
             ),
             **options,
         )
+        if reward == "cubed" and self.objective.direction == "min":
+            raise ValueError(
+                f"reward='cubed' was given, and the objective {self.objective.name!r} is "
+                "minimised. Expected an accuracy, or another score from 0 on that is maximised: "
+                "of losses the cube tells the worst apart. Choose 'ranks' for this objective."
+            )

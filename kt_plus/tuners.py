@@ -138,8 +138,8 @@ class ReinforcementLearning(Tuner):
         allow_new_entries: Whether the model may ask for new ones.
         max_retries_per_trial: How often a trial that raised is run again.
         max_consecutive_failed_trials: After so many failures in a row the search ends.
-        algorithm: `"reinforce"`, which learns from each result once, or `"ppo"`, which goes
-            over the latest ones several times.
+        algorithm: `"ppo"`, which goes over the latest results several times, or
+            `"reinforce"`, which learns from each once.
         controller: `"lstm"`, or `"independent"`: a softmax for each hyperparameter that
             knows nothing of the others.
         reward: What a score is worth: `"ranks"`, its place among all so far, `"scores"`, its
@@ -148,8 +148,8 @@ class ReinforcementLearning(Tuner):
         learning_rate: By how much a logit moves at most when the policy is updated. It
             follows `max_trials` by default.
         entropy: What the policy's entropy counts beside the reward. More explores longer.
-        batch_size: How many results make an update: 1 by default for `"reinforce"`, 5 for
-            `"ppo"`.
+        batch_size: How many results make an update: 5 by default for `"ppo"`, 1 for
+            `"reinforce"`.
         units: The width of the LSTM.
         smoothness: How far, as a share of its range, a result moves the probabilities of a
             number's neighbours too; 0 for plain bins.
@@ -178,11 +178,11 @@ class ReinforcementLearning(Tuner):
         max_retries_per_trial: int = 0,
         max_consecutive_failed_trials: int = 3,
         *,
-        algorithm: str = "reinforce",
+        algorithm: str = "ppo",
         controller: str = "lstm",
         reward: str = "ranks",
         learning_rate: float | None = None,
-        entropy: float = 0.05,
+        entropy: float = 0.1,
         batch_size: int | None = None,
         units: int = 32,
         smoothness: float = 0.1,

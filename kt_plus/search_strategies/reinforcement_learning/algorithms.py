@@ -65,7 +65,7 @@ class Reinforce:
     """
 
     batch_size: int = 1
-    entropy: float = 0.05
+    entropy: float = 0.1
 
     @property
     def window(self) -> int:
@@ -108,7 +108,7 @@ class PPO:
     window: int = 20
     epochs: int = 4
     clip: float = 0.2
-    entropy: float = 0.05
+    entropy: float = 0.1
 
     def learn(
         self, controller: Controller, parameters: Array, optimiser: Adam, batch: Batch

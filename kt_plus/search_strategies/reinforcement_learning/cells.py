@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from functools import lru_cache
 
@@ -57,6 +58,8 @@ class Cells:
     def label(self, cell: int) -> str:
         """The part in words: its value, or its first and last."""
         first, last = self.draw(cell, 0.0), self.draw(cell, 1.0)
+        if self.dimension.size == math.inf:
+            first, last = (self.dimension.from_unit(u) for u in self.edges[cell : cell + 2])
         return str(first) if first == last else f"{_short(first)} to {_short(last)}"
 
 
@@ -79,11 +82,12 @@ def _edges(dimension: Dimension) -> list[float]:
     size = dimension.size
     if isinstance(dimension, Discrete) or size <= 1:
         return _even(int(size))
-    if size == float("inf"):
+    if size == math.inf:
         return _even(CELLS)
     if isinstance(dimension, Numeric) and dimension.step is not None and size <= CELLS:
         return _even(int(size))
-    return [*sorted({_lower_border(dimension, u) for u in _even(CELLS)[:-1]}), 1.0]
+    firsts = {dimension.from_unit(u): u for u in reversed(_even(CELLS)[:-1])}
+    return [*sorted(_lower_border(dimension, u) for u in firsts.values()), 1.0]
 
 
 def _even(count: int) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from kt_plus.engine.dimensions import Dimension
 from kt_plus.engine.history import Record
 from kt_plus.engine.space import Space, Values
 from kt_plus.search_strategies.reinforcement_learning.cells import cells_of
+from kt_plus.search_strategies.reinforcement_learning.lstm import LSTMStep, State, back, forth
 
 Array = np.ndarray
 Parameters = Mapping[str, Array]
@@ -32,6 +34,11 @@ class Choices:
     active: Array
     counted: Array
 
+    @property
+    def columns(self) -> list[int]:
+        """The hyperparameters that any of the trials has."""
+        return [int(column) for column in np.flatnonzero(self.active.any(axis=0))]
+
     @classmethod
     def stack(cls, rows: Sequence[Choices]) -> Choices:
         """The trials of all rows."""
@@ -39,15 +46,11 @@ class Choices:
         return cls(*columns)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Step:
-    """What the way back needs of one step of the way forth."""
+    """One choice: the step of the LSTM before it, and the distribution that it was drawn from."""
 
-    inputs: Array
-    gates: Array
-    cell: Array
-    squashed: Array
-    hidden: Array
+    lstm: LSTMStep | None
     probabilities: Array
     log_probabilities: Array
 
@@ -64,7 +67,7 @@ class Pass:
 
     log_probability: Array
     entropy: Array
-    steps: Sequence[_Step | None]
+    steps: Mapping[int, _Step]
 
 
 class Controller:
@@ -92,8 +95,12 @@ class Controller:
         self.units = units
         self.cells = [cells_of(d, smoothness) for d in self.dimensions]
         self._names = [_identity(d) for d in self.dimensions]
-        self._shapes = self._layout()
-        self.size = sum(int(np.prod(shape)) for shape in self._shapes.values())
+        self._places: list[tuple[str, tuple[int, ...], slice]] = []
+        self.size = 0
+        for name, shape in self._layout().items():
+            count = math.prod(shape)
+            self._places.append((name, shape, slice(self.size, self.size + count)))
+            self.size += count
         self._column = {d: i for i, d in enumerate(self.dimensions)}
 
     def _layout(self) -> dict[str, tuple[int, ...]]:
@@ -111,12 +118,7 @@ class Controller:
 
     def views(self, vector: Array) -> dict[str, Array]:
         """The arrays in the parameter vector, by name; they share its memory."""
-        arrays, place = {}, 0
-        for name, shape in self._shapes.items():
-            count = int(np.prod(shape))
-            arrays[name] = vector[place : place + count].reshape(shape)
-            place += count
-        return arrays
+        return {name: vector[place].reshape(shape) for name, shape, place in self._places}
 
     def initial(self) -> Array:
         """The parameters before anything was learnt: heads and biases are 0."""
@@ -150,36 +152,28 @@ class Controller:
         return Choices(cells, active, counted)
 
     def evaluate(self, parameters: Parameters, choices: Choices) -> Pass:
-        """The log-probability of every choice, given those before it.
-
-        The LSTM is that of Hochreiter and Schmidhuber with a forget gate (Gers et al.,
-        2000): i, f, o = sigmoid(W x + b), g = tanh(W x + b), c' = f c + i g, h' = o tanh(c').
-        """
+        """The log-probability of every choice, given those before it."""
         count = len(choices.cells)
-        log_probability = np.zeros((count, len(self.dimensions)))
-        entropy = np.zeros_like(log_probability)
-        steps: list[_Step | None] = []
-        state = self._begin(parameters, count)
-        for column in range(len(self.dimensions)):
-            active = choices.active[:, column]
-            if not active.any():
-                steps.append(None)
-                continue
-            step, state = self._step(parameters, column, state, active)
-            chosen = choices.cells[:, column]
-            counted = choices.counted[:, column]
-            log_probability[:, column] = step.log_probabilities[np.arange(count), chosen] * counted
-            entropy[:, column] = -(step.probabilities * step.log_probabilities).sum(1) * counted
-            state = self._feed(parameters, column, state, chosen, active)
-            steps.append(step)
-        return Pass(log_probability, entropy, steps)
+        rows = np.arange(count)
+        log_probability, entropy = np.zeros((2, count, len(self.dimensions)))
+        steps: dict[int, _Step] = {}
+        x, state = self._begin(parameters, count)
+        for column in choices.columns:
+            active, chosen = choices.active[:, column], choices.cells[:, column]
+            step, state = self._step(parameters, column, x, state, active)
+            logs = step.log_probabilities
+            log_probability[:, column] = logs[rows, chosen]
+            entropy[:, column] = -np.einsum("ij,ij->i", step.probabilities, logs)
+            x = self._feed(parameters, column, x, chosen, active)
+            steps[column] = step
+        return Pass(log_probability * choices.counted, entropy * choices.counted, steps)
 
     def gradient(
         self, parameters: Parameters, choices: Choices, told: Pass, weights: Array, bonus: float
     ) -> Array:
         """The gradient of sum(weights x log-probability) + bonus x sum(entropy).
 
-        Backpropagation through time, by hand: what each line undoes stands in `_step`.
+        Backpropagation through time, by hand: the loop of `evaluate` from its end.
 
         Args:
             parameters: As given to `evaluate`.
@@ -190,34 +184,33 @@ class Controller:
         """
         vector = np.zeros(self.size)
         slopes = self.views(vector)
-        count, units = len(choices.cells), self.units
-        d_hidden, d_cell = np.zeros((2, count, units))
-        d_input = np.zeros((count, units))  # of the input of the step after this one
-        for column in reversed(range(len(self.dimensions))):
+        # Of the state after a step, and of the input of the step behind it.
+        d_hidden, d_cell, d_x = np.zeros((3, len(choices.cells), self.units))
+        inputs, gates = [], []
+        for column in reversed(choices.columns):
+            name, active = self._names[column], choices.active[:, column, None]
             step = told.steps[column]
-            if step is None:
-                continue
-            active = choices.active[:, column, None]
             d_coefficients = self._d_coefficients(column, choices, step, weights, bonus)
-            slopes["bias " + self._names[column]] += d_coefficients.sum(0)
-            if not units:
+            slopes["bias " + name] += d_coefficients.sum(0)
+            if step.lstm is None:
                 continue
-            # The embedding of this choice was fed to the next step that is active.
-            basis = self.cells[column].basis[choices.cells[:, column]]
-            slopes["embedding " + self._names[column]] += basis.T @ (d_input * active)
-            d_input = d_input * ~active
-            slopes["head " + self._names[column]] += step.hidden.T @ d_coefficients
-            d_hidden += d_coefficients @ parameters["head " + self._names[column]].T
-            d_gates, d_before = _d_gates(step, d_hidden, d_cell)
+            fed = self.cells[column].basis[choices.cells[:, column]]
+            slopes["embedding " + name] += fed.T @ (d_x * active)
+            slopes["head " + name] += step.lstm.hidden.T @ d_coefficients
+            d_shown = d_hidden + d_coefficients @ parameters["head " + name].T
+            d_gates, d_before = back(step.lstm, (d_shown, d_cell))
             d_gates *= active
-            slopes["lstm"] += step.inputs.T @ d_gates
-            slopes["lstm bias"] += d_gates.sum(0)
             d_inputs = d_gates @ parameters["lstm"].T
-            d_input += d_inputs[:, :units]
-            d_hidden = np.where(active, d_inputs[:, units:], d_hidden)
+            d_x = d_x * ~active + d_inputs[:, : self.units]
+            d_hidden = np.where(active, d_inputs[:, self.units :], d_hidden)
             d_cell = np.where(active, d_before, d_cell)
-        if units:
-            slopes["start"] += d_input.sum(0)
+            inputs.append(step.lstm.inputs)
+            gates.append(d_gates)
+        if inputs:
+            d_gates = np.concatenate(gates)
+            slopes["lstm"] += np.concatenate(inputs).T @ d_gates
+            slopes["lstm bias"] += d_gates.sum(0)
+            slopes["start"] += d_x.sum(0)
         return vector
 
     def sample(
@@ -226,18 +219,18 @@ class Controller:
         """Configurations drawn from the policy, its logits divided by `temperature`."""
         drawn: list[Values] = [{} for _ in range(count)]
         chances = rng.random((len(self.dimensions), 2, count))
-        state = self._begin(parameters, count)
+        x, state = self._begin(parameters, count)
         for column, dimension in enumerate(self.dimensions):
             name = dimension.name
             active = np.array([name not in v and dimension.is_active(v) for v in drawn])
             if not active.any():
                 continue
-            step, state = self._step(parameters, column, state, active)
+            step, state = self._step(parameters, column, x, state, active)
             chosen = self._choose(column, step, chances[column, 0], temperature)
             for i in np.flatnonzero(active):
-                values = self.cells[column].draw(int(chosen[i]), float(chances[column, 1, i]))
-                drawn[i][name] = values
-            state = self._feed(parameters, column, state, chosen, active)
+                u = float(chances[column, 1, i])
+                drawn[i][name] = self.cells[column].draw(int(chosen[i]), u)
+            x = self._feed(parameters, column, x, chosen, active)
         return drawn
 
     def _choose(self, column: int, step: _Step, chances: Array, temperature: float) -> Array:
@@ -247,62 +240,37 @@ class Controller:
         passed = weights < (chances * weights[:, -1])[:, None]
         return np.asarray(np.minimum(passed.sum(1), self.cells[column].count - 1))
 
-    def _begin(self, parameters: Parameters, count: int) -> tuple[Array, Array, Array]:
-        """Input, hidden state and cell state before the first step."""
+    def _begin(self, parameters: Parameters, count: int) -> tuple[Array, State]:
+        """The input of the first step, and the state before it."""
         zeros = np.zeros((count, self.units))
         start = np.broadcast_to(parameters["start"], zeros.shape) if self.units else zeros
-        return start, zeros, zeros
+        return start, (zeros, zeros)
 
     def _step(
-        self,
-        parameters: Parameters,
-        column: int,
-        state: tuple[Array, Array, Array],
-        active: Array,
-    ) -> tuple[_Step, tuple[Array, Array, Array]]:
+        self, parameters: Parameters, column: int, x: Array, state: State, active: Array
+    ) -> tuple[_Step, State]:
         """The distribution of one hyperparameter, and the state after it."""
-        x, hidden, cell = state
-        cells, units, count = self.cells[column], self.units, len(active)
-        inputs = gates = squashed = np.zeros((count, 0))
-        coefficients = parameters["bias " + self._names[column]][None, :]
-        before = cell
-        if units:
-            inputs = np.concatenate([x, hidden], axis=1)
-            gates = inputs @ parameters["lstm"] + parameters["lstm bias"]
-            gates[:, : 3 * units] = 0.5 + 0.5 * np.tanh(0.5 * gates[:, : 3 * units])  # sigmoid
-            gates[:, 3 * units :] = np.tanh(gates[:, 3 * units :])
-            admit, keep, show, new = (gates[:, i * units : (i + 1) * units] for i in range(4))
-            after = keep * cell + admit * new
-            squashed = np.tanh(after)
-            shown = show * squashed
-            coefficients = coefficients + shown @ parameters["head " + self._names[column]]
-            hidden, cell = _where(active, shown, hidden), _where(active, after, cell)
-            logits = coefficients @ cells.basis.T + cells.log_widths
-        else:
-            shown = hidden
-            logits = np.repeat(coefficients @ cells.basis.T + cells.log_widths, count, axis=0)
-        logits -= logits.max(1, keepdims=True)
-        exponentials = np.exp(logits)
-        total = exponentials.sum(1, keepdims=True)
-        probabilities, logs = exponentials / total, logits - np.log(total)
-        step = _Step(inputs, gates, before, squashed, shown, probabilities, logs)
-        return step, (x, hidden, cell)
+        cells, name, lstm = self.cells[column], self._names[column], None
+        coefficients = np.broadcast_to(
+            parameters["bias " + name], (len(active), cells.basis.shape[1])
+        )
+        if self.units:
+            lstm, after = forth(parameters["lstm"], parameters["lstm bias"], x, state)
+            coefficients = coefficients + lstm.hidden @ parameters["head " + name]
+            state = _where(active, after[0], state[0]), _where(active, after[1], state[1])
+        logits = coefficients @ cells.basis.T + cells.log_widths
+        logits -= logits.max(axis=1, keepdims=True)
+        logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return _Step(lstm, np.exp(logs), logs), state
 
     def _feed(
-        self,
-        parameters: Parameters,
-        column: int,
-        state: tuple[Array, Array, Array],
-        chosen: Array,
-        active: Array,
-    ) -> tuple[Array, Array, Array]:
-        """The state with the embedding of what was chosen as the next input."""
+        self, parameters: Parameters, column: int, x: Array, chosen: Array, active: Array
+    ) -> Array:
+        """The next input: the embedding of what was chosen."""
         if not self.units:
-            return state
-        x, hidden, cell = state
+            return x
         embedding = parameters["embedding " + self._names[column]]
-        fed = self.cells[column].basis[chosen] @ embedding
-        return _where(active, fed, x), hidden, cell
+        return _where(active, self.cells[column].basis[chosen] @ embedding, x)
 
     def _d_coefficients(
         self, column: int, choices: Choices, step: _Step, weights: Array, bonus: float
@@ -310,23 +278,10 @@ class Controller:
         counted = choices.counted[:, column]
         weight = (weights[:, column] * counted)[:, None]
         p, logs = step.probabilities, step.log_probabilities
-        entropy = -(p * logs).sum(1, keepdims=True)
+        entropy = -np.einsum("ij,ij->i", p, logs)[:, None]
         d_logits = -weight * p - (bonus * counted)[:, None] * p * (logs + entropy)
         d_logits[np.arange(len(p)), choices.cells[:, column]] += weight[:, 0]
         return np.asarray(d_logits @ self.cells[column].basis)
-
-
-def _d_gates(step: _Step, d_hidden: Array, d_cell: Array) -> tuple[Array, Array]:
-    """The slopes of the gates before their squashing, and of the cell state before the step."""
-    admit, keep, show, new = np.split(step.gates, 4, axis=1)
-    d_after = d_cell + d_hidden * show * (1 - step.squashed**2)
-    slopes = (
-        d_after * new * admit * (1 - admit),
-        d_after * step.cell * keep * (1 - keep),
-        d_hidden * step.squashed * show * (1 - show),
-        d_after * admit * (1 - new**2),
-    )
-    return np.concatenate(slopes, axis=1), d_after * keep
 
 
 def _where(active: Array, new: Array, old: Array) -> Array:

@@ -24,11 +24,11 @@ BASELINE_DECAY = 0.9
 def reinforcement_learning(
     max_trials: int | None,
     *,
-    algorithm: str = "reinforce",
+    algorithm: str = "ppo",
     controller: str = "lstm",
     reward: str = "ranks",
     learning_rate: float | None = None,
-    entropy: float = 0.05,
+    entropy: float = 0.1,
     batch_size: int | None = None,
     units: int = 32,
     smoothness: float = 0.1,
@@ -51,8 +51,8 @@ def reinforcement_learning(
 
     Args:
         max_trials: The number of trials that the search may run, if it is known.
-        algorithm: `"reinforce"`, which learns from each result once, or `"ppo"`, which goes
-            over the latest ones several times.
+        algorithm: `"ppo"`, which goes over the latest results several times, or
+            `"reinforce"`, which learns from each once.
         controller: `"lstm"`, in which a choice depends on those before it, or
             `"independent"`, in which it does not.
         reward: What a trial's score is worth: `"ranks"`, its place among all so far,
@@ -61,8 +61,8 @@ def reinforcement_learning(
         learning_rate: By how much a logit moves at most when the policy is updated. It
             follows `max_trials` by default.
         entropy: What the policy's entropy counts beside the reward. More explores longer.
-        batch_size: How many results make an update: 1 by default for `"reinforce"`, 5 for
-            `"ppo"`.
+        batch_size: How many results make an update: 5 by default for `"ppo"`, 1 for
+            `"reinforce"`.
         units: The width of the LSTM.
         smoothness: The width of a bump, as a share of the range, by which a result moves
             the probabilities of the values beside it too; 0 for plain bins.
@@ -92,8 +92,8 @@ def reinforcement_learning(
 
 
 def default_learning_rate(max_trials: int | None) -> float:
-    """The shorter the search, the more has to be learnt from each result."""
-    return 0.03
+    """A logit may travel as far in a short search as in a long one, within limits."""
+    return min(max(9.0 / (max_trials or 200), 0.01), 0.1)
 
 
 def _algorithm(name: str, batch_size: int | None, entropy: float) -> Algorithm:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,11 @@ import numpy as np
 from kt_plus.engine.history import History, Proposal, Signal
 from kt_plus.engine.space import Space
 from kt_plus.search_strategies.base import draw_untried
+from kt_plus.search_strategies.reinforcement_learning.insight import (
+    Policy,
+    policies,
+    policy_of,
+)
 from kt_plus.search_strategies.reinforcement_learning.learner import (
     Learner,
     Settings,
@@ -51,7 +57,8 @@ class PolicySampling:
     def propose(
         self, space: Space, history: History, rng: np.random.Generator
     ) -> Proposal | Signal:
-        if not any(dimension.size > 1 for dimension in space.dimensions):
+        if all(dimension.size <= 1 for dimension in space.dimensions):
+            _warn_of_no_choice(space, history)
             return draw_untried(space, history, rng)
         learner = self.learner(space, history)
         parameters = learner.controller.views(learner.parameters)
@@ -74,3 +81,22 @@ class PolicySampling:
         learner.advance(ended, running)
         self._cache["learner"] = learner
         return learner
+
+    def policy(self, space: Space, history: History) -> Policy:
+        """What the policy prefers now, in probabilities."""
+        return policy_of(self.learner(space, history))
+
+    def policies(self, space: Space, history: History, points: int = 50) -> list[Policy]:
+        """What it preferred at up to `points` moments of the search, evenly spread."""
+        return policies(space, history, self.settings, points)
+
+
+def _warn_of_no_choice(space: Space, history: History) -> None:
+    if not len(history):
+        names = ", ".join(d.name for d in space.dimensions) or "none"
+        warnings.warn(
+            f"There is nothing to choose in the search space (hyperparameters: {names}): one "
+            "trial will be run, and there is nothing to learn. Declare a hyperparameter with "
+            "more than one value in the model, such as hp.Choice('units', [32, 64]).",
+            stacklevel=3,
+        )
