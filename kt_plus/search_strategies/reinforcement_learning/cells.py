@@ -11,6 +11,8 @@ import numpy as np
 from kt_plus.engine.dimensions import Dimension, Discrete, Numeric
 from kt_plus.engine.history import Value
 
+Array = np.ndarray
+
 CELLS = 32
 """Into how many parts, at most, the range of a number is cut."""
 
@@ -43,7 +45,23 @@ class Cells:
         lower, upper = np.array(self.edges[:-1]), np.array(self.edges[1:])
         self.count = len(lower)
         self.log_widths = np.log(upper - lower)
-        self.basis = _basis((lower + upper) / 2, smoothness if _is_ordered(dimension) else 0.0)
+        ordered = _is_ordered(dimension) and smoothness > 0.0
+        self._bumps = _bumps((lower + upper) / 2, smoothness) if ordered else None
+
+    def logits(self, coefficients: Array) -> Array:
+        """The logits of the parts, a row for each row of coefficients."""
+        spread = coefficients if self._bumps is None else coefficients @ self._bumps.T
+        return np.asarray(spread + self.log_widths)
+
+    def slopes(self, d_logits: Array) -> Array:
+        """The slopes of the coefficients, from those of the logits."""
+        return d_logits if self._bumps is None else np.asarray(d_logits @ self._bumps)
+
+    def features(self, cells: Array) -> Array:
+        """What stands for each of the parts where it is fed to the next step: its bumps."""
+        if self._bumps is None:
+            return np.asarray(cells[:, None] == np.arange(self.count), float)
+        return np.asarray(self._bumps[cells])
 
     def index(self, value: Value) -> int:
         """The part that the value lies in."""
@@ -55,22 +73,26 @@ class Cells:
         low, high = self.edges[cell], self.edges[cell + 1]
         return self.dimension.from_unit(low + (_MARGIN + (1 - 2 * _MARGIN) * u) * (high - low))
 
-    def label(self, cell: int) -> str:
-        """The part in words: its value, or its first and last."""
+    def labels(self) -> list[str]:
+        """The parts in words, no two alike: each one's value, or its first and last."""
+        for digits in (3, 6, 9):
+            labels = [self._label(cell, digits) for cell in range(self.count)]
+            if len(set(labels)) == self.count:
+                return labels
+        return [self._label(cell, 17) for cell in range(self.count)]
+
+    def _label(self, cell: int, digits: int) -> str:
         first, last = self.draw(cell, 0.0), self.draw(cell, 1.0)
         if self.dimension.size == math.inf:
             first, last = (self.dimension.from_unit(u) for u in self.edges[cell : cell + 2])
-        return str(first) if first == last else f"{_short(first)} to {_short(last)}"
+        ends = (f"{v:.{digits}g}" if isinstance(v, float) else str(v) for v in (first, last))
+        return " to ".join(dict.fromkeys(ends))
 
 
 @lru_cache(maxsize=4096)
 def cells_of(dimension: Dimension, smoothness: float) -> Cells:
     """The same `Cells`, made once."""
     return Cells(dimension, smoothness)
-
-
-def _short(value: Value) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _is_ordered(dimension: Dimension) -> bool:
@@ -80,12 +102,11 @@ def _is_ordered(dimension: Dimension) -> bool:
 def _edges(dimension: Dimension) -> list[float]:
     """The borders of the parts, 0 and 1 included."""
     size = dimension.size
-    if isinstance(dimension, Discrete) or size <= 1:
+    stepless = isinstance(dimension, Numeric) and dimension.step is None
+    if not _is_ordered(dimension) or size <= 1 or (size <= CELLS and not stepless):
         return _even(int(size))
     if size == math.inf:
         return _even(CELLS)
-    if isinstance(dimension, Numeric) and dimension.step is not None and size <= CELLS:
-        return _even(int(size))
     firsts = {dimension.from_unit(u): u for u in reversed(_even(CELLS)[:-1])}
     return [*sorted(_lower_border(dimension, u) for u in firsts.values()), 1.0]
 
@@ -108,10 +129,8 @@ def _lower_border(dimension: Dimension, u: float) -> float:
     return inside
 
 
-def _basis(centres: np.ndarray, smoothness: float) -> np.ndarray:
+def _bumps(centres: Array, smoothness: float) -> Array:
     """What each part's logit (row) has of each coefficient (column)."""
-    if smoothness == 0.0:
-        return np.eye(len(centres))
     distance = (centres[:, None] - centres[None, :]) / smoothness
     bumps = np.exp(-0.5 * distance**2)
     return np.asarray(bumps / bumps.sum(axis=1, keepdims=True))

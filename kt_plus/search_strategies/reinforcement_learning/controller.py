@@ -111,9 +111,9 @@ class Controller:
             shapes["lstm bias"] = (4 * self.units,)
         for name, cells in zip(self._names, self.cells, strict=True):
             if self.units:
-                shapes["embedding " + name] = (cells.basis.shape[1], self.units)
-                shapes["head " + name] = (self.units, cells.basis.shape[1])
-            shapes["bias " + name] = (cells.basis.shape[1],)
+                shapes["embedding " + name] = (cells.count, self.units)
+                shapes["head " + name] = (self.units, cells.count)
+            shapes["bias " + name] = (cells.count,)
         return shapes
 
     def views(self, vector: Array) -> dict[str, Array]:
@@ -194,7 +194,7 @@ class Controller:
             slopes["bias " + name] += d_coefficients.sum(0)
             if step.lstm is None:
                 continue
-            fed = self.cells[column].basis[choices.cells[:, column]]
+            fed = self.cells[column].features(choices.cells[:, column])
             slopes["embedding " + name] += fed.T @ (d_x * active)
             slopes["head " + name] += step.lstm.hidden.T @ d_coefficients
             d_shown = d_hidden + d_coefficients @ parameters["head " + name].T
@@ -251,14 +251,12 @@ class Controller:
     ) -> tuple[_Step, State]:
         """The distribution of one hyperparameter, and the state after it."""
         cells, name, lstm = self.cells[column], self._names[column], None
-        coefficients = np.broadcast_to(
-            parameters["bias " + name], (len(active), cells.basis.shape[1])
-        )
+        coefficients = np.tile(parameters["bias " + name], (len(active), 1))
         if self.units:
             lstm, after = forth(parameters["lstm"], parameters["lstm bias"], x, state)
-            coefficients = coefficients + lstm.hidden @ parameters["head " + name]
+            coefficients += lstm.hidden @ parameters["head " + name]
             state = _where(active, after[0], state[0]), _where(active, after[1], state[1])
-        logits = coefficients @ cells.basis.T + cells.log_widths
+        logits = cells.logits(coefficients)
         logits -= logits.max(axis=1, keepdims=True)
         logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
         return _Step(lstm, np.exp(logs), logs), state
@@ -270,7 +268,7 @@ class Controller:
         if not self.units:
             return x
         embedding = parameters["embedding " + self._names[column]]
-        return _where(active, self.cells[column].basis[chosen] @ embedding, x)
+        return _where(active, self.cells[column].features(chosen) @ embedding, x)
 
     def _d_coefficients(
         self, column: int, choices: Choices, step: _Step, weights: Array, bonus: float
@@ -281,7 +279,7 @@ class Controller:
         entropy = -np.einsum("ij,ij->i", p, logs)[:, None]
         d_logits = -weight * p - (bonus * counted)[:, None] * p * (logs + entropy)
         d_logits[np.arange(len(p)), choices.cells[:, column]] += weight[:, 0]
-        return np.asarray(d_logits @ self.cells[column].basis)
+        return self.cells[column].slopes(d_logits)
 
 
 def _where(active: Array, new: Array, old: Array) -> Array:

@@ -76,8 +76,7 @@ def policy_of(learner: Learner) -> Policy:
     probabilities = {}
     for column in choices.columns:
         of_each = told.steps[column].probabilities[choices.active[:, column]].mean(axis=0)
-        cells = controller.cells[column]
-        labels = [cells.label(cell) for cell in range(cells.count)]
+        labels = controller.cells[column].labels()
         probabilities[names[column]] = dict(zip(labels, of_each.tolist(), strict=True))
     activity = dict(zip(names, choices.active.mean(axis=0).tolist(), strict=True))
     entropy = float(told.entropy.sum(axis=1).mean())

@@ -105,7 +105,7 @@ class Learner:
         fresh = ended[len(self.records) :]
         origins = self._origins(ended, [*fresh, *running])
         for i, record in enumerate(fresh):
-            self._take(record, self._versions[origins[i]])
+            self._take(record, self._versions[min(origins[i], self._updates)])
             updated = len(self.records) % self.settings.algorithm.batch_size == 0
             if updated:
                 self._learn()
@@ -141,10 +141,13 @@ class Learner:
         self.parameters, self.optimiser = settings.algorithm.learn(
             self.controller, self.parameters, self.optimiser, batch
         )
-        self._versions[len(self.records) // settings.algorithm.batch_size] = self.parameters
+        self._versions[self._updates] = self.parameters
+
+    @property
+    def _updates(self) -> int:
+        return len(self.records) // self.settings.algorithm.batch_size
 
     def _forget(self, needed: Sequence[int]) -> None:
         """Drops the policies by which no trial was chosen that is still to come."""
-        newest = len(self.records) // self.settings.algorithm.batch_size
-        keep = {0, newest, *needed}
+        keep = {0, self._updates, *needed}
         self._versions = {v: p for v, p in self._versions.items() if v in keep}

@@ -20,6 +20,7 @@ DIMENSIONS = [
     Numeric("fine", 0.0, 1.0, 0.01),
     Numeric("fine, dense above", 1.0, 100.0, 1.05, "reverse_log"),
     Discrete("a hundred", tuple(map(str, range(100)))),
+    Discrete("a hundred numbers", tuple(range(100)), ordered=True),
 ]
 
 
@@ -59,12 +60,14 @@ def test_drawing_parts_by_their_width_is_drawing_uniformly(dimension):
 
 
 def test_neighbours_of_a_number_share_what_is_learnt():
-    basis = Cells(Numeric("rate", 0.0, 1.0), 0.1).basis
-    shared = basis @ basis.T
+    cells = Cells(Numeric("rate", 0.0, 1.0), 0.1)
+    bumps = cells.features(np.arange(32))
+    shared = bumps @ bumps.T
     assert all(a > b for a, b in pairwise(shared[0, :10]))  # the further, the less
     assert shared[0, 3] > 0.5 * shared[0, 0]
     assert shared[0, 20] < 1e-3 * shared[0, 0]
-    np.testing.assert_allclose(basis.sum(axis=1), 1.0)
+    np.testing.assert_allclose(bumps.sum(axis=1), 1.0)
+    np.testing.assert_allclose(cells.logits(np.ones((1, 32)))[0], 1.0 - np.log(32))
 
 
 @pytest.mark.parametrize(
@@ -73,12 +76,18 @@ def test_neighbours_of_a_number_share_what_is_learnt():
 )
 def test_categories_and_plain_bins_share_nothing(dimension, smoothness):
     cells = Cells(dimension, smoothness)
-    np.testing.assert_array_equal(cells.basis, np.eye(cells.count))
+    np.testing.assert_array_equal(cells.features(np.arange(cells.count)), np.eye(cells.count))
 
 
 def test_parts_are_told_in_words():
-    assert Cells(Discrete("op", ("a", "b")), 0.1).label(1) == "b"
-    assert Cells(Numeric("layers", 1, 3, 1, integer=True), 0.1).label(2) == "3"
-    rate = Cells(Numeric("rate", 0.0, 1.0), 0.1)
-    assert rate.label(0) == "0 to 0.0312"
-    assert Cells(Numeric("units", 1, 1000, integer=True), 0.1).label(1) == "32 to 62"
+    assert Cells(Discrete("op", ("a", "b")), 0.1).labels() == ["a", "b"]
+    assert Cells(Numeric("layers", 1, 3, 1, integer=True), 0.1).labels() == ["1", "2", "3"]
+    assert Cells(Numeric("rate", 0.0, 1.0), 0.1).labels()[0] == "0 to 0.0312"
+    assert Cells(Numeric("units", 1, 1000, integer=True), 0.1).labels()[1] == "32 to 62"
+    assert Cells(Numeric("near", 1000.0, 1001.0), 0.1).labels()[1] == "1000.03 to 1000.06"
+
+
+def test_a_long_list_of_numbers_is_cut_into_parts_and_one_of_names_is_not():
+    names = tuple(map(str, range(100)))
+    assert Cells(Discrete("size", tuple(range(100)), ordered=True), 0.1).count == CELLS
+    assert Cells(Discrete("name", names), 0.1).count == 100

@@ -82,6 +82,7 @@ def _objective_in_tensorflow(tf, controller, variables, choices, weights, bonus)
     x = tf.repeat(variables["start"][None, :], count, axis=0)
     hidden = cell = tf.zeros((count, units), tf.float64)
     total = tf.constant(0.0, tf.float64)
+    features = [cells.features(np.arange(cells.count)) for cells in controller.cells]
     heads = [n.removeprefix("bias ") for n in variables if n.startswith("bias ")]
     for column, (name, cells) in enumerate(zip(heads, controller.cells, strict=True)):
         active = choices.active[:, column, None]
@@ -90,13 +91,13 @@ def _objective_in_tensorflow(tf, controller, variables, choices, weights, bonus)
         after = tf.sigmoid(keep) * cell + tf.sigmoid(admit) * tf.tanh(new)
         shown = tf.sigmoid(show) * tf.tanh(after)
         coefficients = variables["bias " + name] + shown @ variables["head " + name]
-        logs = tf.nn.log_softmax(coefficients @ cells.basis.T + cells.log_widths)
+        logs = tf.nn.log_softmax(coefficients @ features[column].T + cells.log_widths)
         chosen = choices.cells[:, column]
         entropy = -tf.reduce_sum(tf.exp(logs) * logs, 1)
         each = weights[:, column] * tf.gather(logs, chosen, batch_dims=1) + bonus * entropy
         total += tf.reduce_sum(each * choices.counted[:, column])
         hidden, cell = tf.where(active, shown, hidden), tf.where(active, after, cell)
-        x = tf.where(active, cells.basis[chosen] @ variables["embedding " + name], x)
+        x = tf.where(active, features[column][chosen] @ variables["embedding " + name], x)
     return total
 
 
