@@ -32,7 +32,7 @@ STRATEGIES: dict[str, Callable[[int], Strategy]] = {
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds that proposals took.
+    """Seconds of one core that proposals took, whatever else ran on the machine.
 
     Attributes:
         first: The first one, which folds the whole history, as after a restart.
