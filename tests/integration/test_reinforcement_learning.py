@@ -140,13 +140,14 @@ def test_trials_of_any_earlier_search_are_learnt_from(tmp_path: Path) -> None:
     )
     earlier.search(verbose=0)
     done = sum(trial.status == "COMPLETED" for trial in earlier.oracle.trials.values())
-    tuner = computed(tmp_path, "later", history=str(tmp_path / "earlier"), max_trials=20)
+    settings = {"history": str(tmp_path / "earlier"), "max_trials": 20}
+    tuner = computed(tmp_path, "later", **settings)
     tuner.search(verbose=0)
     policy = tuner.oracle.strategy.policies(tuner.oracle.space, tuner.oracle.history, 60)
     assert policy[-1].trials == done + 20
     before = next(p for p in policy if p.trials >= done).probabilities["kind"]
     assert before["works well"] == max(before.values())
-    assert fingerprint(computed(tmp_path, "later", max_trials=20)) == fingerprint(tuner)
+    assert fingerprint(computed(tmp_path, "later", **settings)) == fingerprint(tuner)
 
 
 def test_a_space_that_grows_while_it_searches_is_learnt(tmp_path: Path) -> None:
