@@ -116,6 +116,7 @@ class Note:
         unused: The names in its values that the model never asked for.
         stop: Where it was ended early and why, if it was.
         dry_stop: Where it would have been, if that was a dry run.
+        seen: The place in the order of ends of the first end after it was proposed.
     """
 
     started: int
@@ -132,6 +133,7 @@ class Note:
     unused: tuple[str, ...] | None = None
     stop: StopNote | None = None
     dry_stop: StopNote | None = None
+    seen: int | None = None
 
     @property
     def stop_reason(self) -> str | None:
@@ -217,6 +219,8 @@ def record_of(trial: Any, note: Note, sign: int) -> Record:
         # A trial that has completed has a value for all that its model asked for.
         unused=frozenset(note.unused or ()) if status == "completed" or note.unused else None,
         horizon=note.horizon,
+        ended=note.ended,
+        seen=note.seen,
     )
 
 
