@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kt_plus import oracles, testing, tuners
+    from kt_plus import distribute, oracles, testing, tuners
     from kt_plus.engine.history import DONE, WAIT, History, Proposal, Record, Verdict
     from kt_plus.engine.oracle import Oracle
     from kt_plus.engine.space import Space
@@ -43,6 +43,7 @@ _HOMES = {
     "kt_plus.search_strategies.base": ("Strategy",),
 }
 _MODULES = {
+    "distribute": "kt_plus.distribute",
     "errors": "kt_plus.errors",
     "oracles": "kt_plus.oracles",
     "stopping": "kt_plus.performance_estimation.stopping",
@@ -66,6 +67,7 @@ __all__ = [
     "Strategy",
     "Tuner",
     "Verdict",
+    "distribute",
     "oracles",
     "stopping",
     "testing",

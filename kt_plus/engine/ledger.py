@@ -62,6 +62,9 @@ class Note:
         initial: Its place among the initial configurations, if it is one.
         unused: The names in its values that the model never asked for.
         stop_reason: Why it was ended early, if it was.
+        worker: The tuner id of the worker that runs it; `None` while nobody does.
+        crashes: How often in a row its process has died without a new epoch.
+        crash_epochs: How many epochs were known when it died.
     """
 
     started: int
@@ -77,18 +80,28 @@ class Note:
     initial: int | None = None
     unused: tuple[str, ...] | None = None
     stop_reason: str | None = None
+    worker: str | None = None
+    crashes: int = 0
+    crash_epochs: int = -1
 
     @property
     def epochs(self) -> int:
         """The number of epochs run and reported, in all executions."""
         return sum(len(curve.values) for curve in self.curves)
 
-    def begin_attempt(self) -> None:
-        """Forgets the curves of an attempt that was interrupted or failed."""
-        self.curves, self.stop_reason, self.ended = [], None, None
+    def begin_attempt(self, worker: str, interrupted: bool) -> None:
+        """Forgets the curves of an attempt that failed; one that was interrupted may go on."""
+        self.curves = self.curves if interrupted else []
+        self.stop_reason, self.ended, self.worker = None, None, worker
+
+    def count_crash(self) -> None:
+        """Takes a death of the process that ran it. A new epoch since the last one excuses it."""
+        self.crashes = 1 if self.epochs > self.crash_epochs else self.crashes + 1
+        self.crash_epochs = max(self.epochs, self.crash_epochs)
 
     def report(self, epoch: int, value: float, execution: int) -> None:
         """Adds a point to the curve of an execution."""
+        del self.curves[execution + 1 :]  # of an attempt that was interrupted later
         while len(self.curves) <= execution:
             self.curves.append(Curve())
         self.curves[execution].report(epoch, value)

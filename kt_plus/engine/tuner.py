@@ -23,6 +23,7 @@ from kt_plus.engine.exploration import AskedValues, explore, explore_configurati
 from kt_plus.engine.ledger import CURVE, EXECUTION, HORIZON, RESERVED, UNUSED, without_reserved
 from kt_plus.engine.oracle import OPTIONS, Oracle
 from kt_plus.engine.seeds import training_seed
+from kt_plus.engine.workers import role
 from kt_plus.errors import StorageError
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -72,7 +73,13 @@ class Tuner(keras_tuner.Tuner):
         self._validation_freq = 1
         _check_names(type(self), kwargs)
         storage.make_folder(str(kwargs.get("directory") or "."))
+        if self._is_worker():
+            kwargs["overwrite"] = False  # the chief has overwritten, and may be running
         super().__init__(oracle, hypermodel, **kwargs)
+        if self._is_worker():
+            from kt_plus.engine.client import Client
+
+            self.oracle = Client(self.oracle)
         self._check_initial_configurations(oracle)
 
     def __repr__(self) -> str:
@@ -88,11 +95,14 @@ class Tuner(keras_tuner.Tuner):
         """
         if not self._is_worker():
             self.save()  # so that a search killed in its first trial can be resumed
-        try:
-            super().search(*fit_args, **fit_kwargs)
-        finally:
-            if isinstance(self.oracle, Oracle):
-                self.oracle.pause()
+        if role() == "chief":
+            return self._lead(fit_kwargs.get("verbose", 1))
+        with self.oracle.watched() if self._is_worker() else contextlib.nullcontext():
+            try:
+                super().search(*fit_args, **fit_kwargs)
+            finally:
+                if isinstance(self.oracle, Oracle):
+                    self.oracle.pause()
 
     def pre_create_trial(self) -> None:
         """Lets an idle worker wait a little longer each time it asks in vain."""
@@ -170,6 +180,14 @@ class Tuner(keras_tuner.Tuner):
         if not self._is_worker():
             self.oracle.save()
         storage.write_json(self._get_tuner_fname(), self.get_state())
+
+    def _lead(self, verbose: Any) -> None:
+        """Serves the search to the workers that Keras Tuner's environment variables lead here."""
+        from kt_plus.engine.service import Service
+
+        self.oracle.verbose = verbose
+        address = os.environ["KERASTUNER_ORACLE_IP"]
+        Service(self.oracle, address, int(os.environ["KERASTUNER_ORACLE_PORT"])).wait()
 
     def _best_trials(self, number: int) -> list[Any]:
         trials = self.oracle.get_best_trials(number)
