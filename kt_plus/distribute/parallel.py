@@ -13,6 +13,7 @@ from kt_plus.distribute.messages import Job
 from kt_plus.distribute.processes import Machine, processors
 from kt_plus.distribute.program import make, reload_if_needed
 from kt_plus.distribute.supervisor import Launcher, Limits, Supervisor
+from kt_plus.distribute.template import shared
 
 
 def search(
@@ -108,7 +109,8 @@ def search(
         overwrite=True,
         one_trial=isolate,
     )
-    Supervisor(launcher, job, Limits(timeout, max_restarts, max_crashes_per_trial)).run()
+    with shared():
+        Supervisor(launcher, job, Limits(timeout, max_restarts, max_crashes_per_trial)).run()
     tuner, _, _ = make(make_tuner, overwrite=False)
     reload_if_needed(tuner)
     return tuner

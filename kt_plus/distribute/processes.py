@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kt_plus.distribute.messages import Gone, Job, LogMoved, Tell, receive, send
+from kt_plus.distribute.template import shared_template
 
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "NPROC")
 """What OpenMP and PyTorch, TensorFlow (twice) and JAX read how many threads to use from."""
@@ -33,14 +34,7 @@ class Process:
         self._tell = tell
         number, self.log = tempfile.mkstemp(prefix="kt_plus-", suffix=".log")
         self._first_log = self.log
-        self._process = subprocess.Popen(
-            [sys.executable, "-u", "-m", "kt_plus.distribute.program", self.log],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=number,
-            start_new_session=True,  # Ctrl-C is for the caller, who ends all in order
-        )
+        self._process = _start(environment, self.log, number)
         os.close(number)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
@@ -139,6 +133,19 @@ class Machine:
 
     def close(self) -> None:
         """Nothing is left to end."""
+
+
+def _start(environment: dict[str, str], log: str, number: int) -> Any:
+    template = shared_template(environment)
+    forked = template.fork(environment, log, number) if template is not None else None
+    return forked or subprocess.Popen(
+        [sys.executable, "-m", "kt_plus.distribute.program", log],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=number,
+        start_new_session=True,  # Ctrl-C is for the caller, who ends all in order
+    )
 
 
 def inherited_environment() -> dict[str, str]:

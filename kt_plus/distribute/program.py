@@ -36,10 +36,13 @@ BEAT_PAUSE = 1.0
 """Seconds between two signs of life, at least."""
 
 
-def main() -> None:
-    """Takes over the standard streams, imports, waits for the job and does it."""
+def run(first_log: str) -> None:
+    """Takes over the standard streams, imports, waits for the job and does it.
+
+    Args:
+        first_log: The file that standard error goes to until the project directory is known.
+    """
     inbox, outbox = _own_streams()
-    first_log = sys.argv[1]
     lock = threading.Lock()
 
     def tell(message: Any) -> None:
@@ -378,4 +381,4 @@ def _exit(status: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(sys.argv[1])

@@ -1,0 +1,16 @@
+"""What the tests of parallel search share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from kt_plus.distribute.template import shared
+
+
+@pytest.fixture(scope="session", autouse=True)
+def template() -> Iterator[None]:
+    """One process imports TensorFlow for all searches."""
+    with shared():
+        yield
