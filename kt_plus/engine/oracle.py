@@ -408,6 +408,8 @@ class Oracle(keras_tuner.Oracle):
             last = self.notes[self.end_order[-1]].ended if self.end_order else -1
             note.ended = (last or 0) + 1
         self._save_trial(trial)
+        trial_dir = os.path.dirname(project.trial_file(self, trial.trial_id))
+        storage.remove_folder(project.resume_folder(trial_dir))
         self._settle(trial, retry)
 
     def _settle(self, trial: Any, retry: bool) -> None:

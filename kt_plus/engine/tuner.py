@@ -18,7 +18,8 @@ import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FatalValueError
 
-from kt_plus.engine import storage
+from kt_plus.engine import project, storage
+from kt_plus.engine.checkpoints import BestEpoch, Checkpointing, Checkpoints, EpochSeeds
 from kt_plus.engine.exploration import AskedValues, explore, explore_configuration
 from kt_plus.engine.ledger import CURVE, EXECUTION, HORIZON, RESERVED, UNUSED, without_reserved
 from kt_plus.engine.oracle import OPTIONS, Oracle
@@ -45,6 +46,11 @@ class Tuner(keras_tuner.Tuner):
         oracle: The search, a `kt_plus.Oracle` or any `keras_tuner.Oracle`.
         hypermodel: A function from `HyperParameters` to a compiled model, or a
             `keras_tuner.HyperModel`.
+        checkpoint_interval: Seconds of training after which the state of a running trial is
+            saved, at the end of an epoch: weights, optimizer, and what EarlyStopping,
+            ReduceLROnPlateau and ModelCheckpoint have counted. A trial whose process dies
+            then goes on from there. Saving takes a fiftieth of the time at most; with 0 it is
+            done after every epoch. `None` saves nothing.
         **kwargs: Whatever `keras_tuner.Tuner` takes: `directory`, `project_name`,
             `overwrite`, `executions_per_trial`, `max_model_size`, `tuner_id`, ...
 
@@ -62,7 +68,17 @@ class Tuner(keras_tuner.Tuner):
     ```
     """
 
-    def __init__(self, oracle: Any, hypermodel: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        oracle: Any,
+        hypermodel: Any = None,
+        *,
+        checkpoint_interval: float | None = 30.0,
+        **kwargs: Any,
+    ) -> None:
+        _check_interval(checkpoint_interval)
+        self.checkpoint_interval = checkpoint_interval
+        self._checkpoints: Checkpoints | None = None
         self._seed: int | None = getattr(oracle, "seed", None)
         self._trial_id = ""
         self._execution = 0
@@ -114,7 +130,7 @@ class Tuner(keras_tuner.Tuner):
         """Makes ready for another trial."""
         super().on_trial_begin(trial)
         self._trial_id, self._execution, self._stopped = trial.trial_id, 0, False
-        self._idle_pause = 0.0
+        self._idle_pause, self._checkpoints = 0.0, None
         self._set_seed()
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
@@ -126,6 +142,8 @@ class Tuner(keras_tuner.Tuner):
         for directive, argument in (("epochs", "epochs"), ("initial_epoch", "initial_epoch")):
             if RESERVED + directive in values:
                 kwargs[argument] = int(values[RESERVED + directive])
+        if not getattr(self.oracle, "multi_worker", False):
+            self._checkpoints = self._checkpoints_of(trial)
         try:
             return super().run_trial(trial, *args, **kwargs)
         except StorageError:
@@ -281,14 +299,38 @@ class Tuner(keras_tuner.Tuner):
     def _build_and_fit_model(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
         if self._stopped and self._execution:
             return self._results  # a hopeless configuration is not executed again
-        callbacks = kwargs.get("callbacks") or []
+        execution, checkpoints = self._execution, self._checkpoints
+        if checkpoints is not None and execution < checkpoints.execution:
+            self._execution += 1
+            self._stopped = bool(checkpoints.meta.get("stopped"))
+            self._results = checkpoints.results[execution]
+            return self._results
+        callbacks = kwargs["callbacks"] = self._with_checkpoints(kwargs.get("callbacks") or [])
         self._fitting = next((c for c in callbacks if type(c).__name__ == "TunerCallback"), None)
         freq = kwargs.get("validation_freq", 1)
         self._validation_freq = freq if isinstance(freq, int) else max(freq)
         self._execution += 1
         with self._asked_values(trial) as copied:
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
+        if checkpoints is not None and self._execution < self.executions_per_trial:
+            checkpoints.end_execution(self._results, self._stopped)
         return self._results
+
+    def _checkpoints_of(self, trial: Any) -> Checkpoints:
+        best = BestEpoch(self.oracle.objective, self._get_checkpoint_fname(trial.trial_id))
+        folder = project.resume_folder(self.get_trial_dir(trial.trial_id))
+        values = trial.hyperparameters.values
+        return Checkpoints(folder, self.checkpoint_interval, values, best)
+
+    def _with_checkpoints(self, callbacks: list[Any]) -> list[Any]:
+        """The callbacks of a fit, with our own for Keras Tuner's that keeps the best weights."""
+        checkpoints = self._checkpoints
+        if checkpoints is None:
+            return callbacks
+        ours = [checkpoints.best if type(c).__name__ == "SaveBestEpoch" else c for c in callbacks]
+        if self._seed is not None:
+            ours.insert(0, EpochSeeds(self._seed, self._trial_id, self._execution))
+        return [*ours, Checkpointing(checkpoints, callbacks)]
 
 
 def _checkpoint_size(model: Any) -> int:
@@ -296,6 +338,15 @@ def _checkpoint_size(model: Any) -> int:
     optimizer = getattr(model, "optimizer", None)
     weights = [*getattr(model, "variables", ()), *getattr(optimizer, "variables", ())]
     return 4 * sum(math.prod(weight.shape) for weight in weights)
+
+
+def _check_interval(interval: Any) -> None:
+    number = isinstance(interval, (int, float)) and not isinstance(interval, bool)
+    if interval is not None and not (number and interval >= 0):
+        raise ValueError(
+            f"checkpoint_interval={interval!r} was given. Expected a number of seconds, 0 for "
+            "every epoch, or None for no checkpoints."
+        )
 
 
 def _is_users(thing: Any) -> bool:
@@ -309,7 +360,8 @@ def _check_names(search: type, arguments: dict[str, Any]) -> None:
     unknown = sorted(arguments.keys() - taken)
     if not unknown:
         return
-    known = sorted({*taken, *OPTIONS, *inspect.signature(search.__init__).parameters})
+    own = [*inspect.signature(search.__init__).parameters, "checkpoint_interval"]
+    known = sorted({*taken, *OPTIONS, *own})
     near = [match for name in unknown for match in difflib.get_close_matches(name, known, 1)]
     raise ValueError(
         f"Unrecognized arguments {unknown} for {search.__name__}. "

@@ -75,7 +75,9 @@ def test_executions_have_a_curve_each():
             note.report(epoch, execution + epoch / 10, execution)
     assert [curve.values for curve in note.curves] == [[0.0, 0.1, 0.2], [1.0, 1.1, 1.2]]
     assert note.epochs == 6
-    note.begin_attempt()
+    note.begin_attempt("worker0", interrupted=True)
+    assert note.epochs == 6
+    note.begin_attempt("worker0", interrupted=False)
     assert (note.curves, note.epochs) == ([], 0)
 
 
