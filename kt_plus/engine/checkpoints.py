@@ -94,6 +94,8 @@ class Checkpoints:
 
     def restore(self, model: Any) -> bool:
         """Gives the model the saved state; whether that was possible."""
+        if not model.built and self.meta["build_config"] is not None:
+            model.build_from_config(self.meta["build_config"])
         if model.optimizer is not None and not model.optimizer.built and model.built:
             model.optimizer.build(model.trainable_variables)
         variables = state_of(model)
@@ -281,6 +283,7 @@ class Checkpointing(keras.callbacks.Callback):
             counts[name] = {k: _plain(v) for k, v in vars(callback).items() if k in COUNTS}
         meta = {
             "epoch": epoch,
+            "build_config": self.model.get_build_config(),
             "epochs": self._epochs,
             "history": self._history,
             "variables": len(variables),
