@@ -8,6 +8,7 @@ import math
 import os
 import time
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -156,7 +157,7 @@ class Checkpoints:
                 return
             results = [_decoded(result) for result in meta["results"]]
             self._restore_best(meta["best"])
-        except (ValueError, KeyError, OSError, EOFError) as error:
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             warnings.warn(f"{path} is damaged ({error!r}). The trial begins anew.", stacklevel=2)
             return
         self.meta, self._arrays, self.results = meta, arrays, results

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ class KillAt(keras.callbacks.Callback):
     """Raises at the beginning of an epoch, once; notes every epoch that begins."""
 
     place: int | None = None
-    epochs: list[int] = []
+    epochs: ClassVar[list[int]] = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.epochs.append(epoch)
@@ -135,13 +135,11 @@ def test_the_best_weights_are_those_of_the_score(tmp_path: Path) -> None:
     """Even if a better epoch was trained after the last checkpoint, and lost."""
 
     class Worsens(keras.callbacks.Callback):
-        """From epoch 1 on the weights are worthless, in one of the attempts only."""
-
-        on = True
+        """From epoch 1 on the weights are worthless."""
 
         def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-            if Worsens.on and KillAt.epochs[-1] >= 1:
-                self.model.set_weights([100 * np.ones_like(w) for w in self.model.get_weights()])
+            if KillAt.epochs[-1] >= 1:
+                self.model.set_weights([np.nan * w for w in self.model.get_weights()])
 
     def attempt(kill_at: int | None) -> Any:
         KillAt.place = kill_at
