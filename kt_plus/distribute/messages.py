@@ -55,6 +55,7 @@ class Job:
 class Ready:
     """The chief serves."""
 
+    address: str
     port: int
     seed: int | None
     project_dir: str

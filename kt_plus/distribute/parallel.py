@@ -64,7 +64,8 @@ def search(
         gpus: The GPUs of this machine to share, one a worker in turn; all that CUDA shows by
             default.
         resources: What one worker needs of a Ray cluster: `{"num_cpus": 4, "num_gpus": 1}`.
-        address: The address that the chief listens on, 127.0.0.1 by default.
+        address: The address that the chief listens on, 127.0.0.1 by default; on a Ray cluster
+            of several nodes `"auto"` is that of the chief's node.
 
     Returns:
         The tuner that `make_tuner` makes, with the finished search reloaded.
@@ -94,7 +95,7 @@ def search(
     if backend == "ray":
         from kt_plus.distribute.ray_cluster import Cluster
 
-        launcher = Cluster(count, resources)
+        launcher = Cluster(resources)
     elif resources is not None:
         raise ValueError('resources= is for backend="ray"; here each worker has its share.')
     machine.workers = count

@@ -100,10 +100,12 @@ class Chief:
         oracle._display = told_progress(oracle, self.tell, verbose)
         tuner.save()
         self.oracle = oracle
-        service = Service(oracle, self.job.address, self.job.port)
-        self.tell(
-            Ready(service.port, oracle.seed, str(tuner.project_dir), oracle.max_trials, verbose)
-        )
+        try:
+            service = Service(oracle, self.job.address, self.job.port)
+        except RuntimeError:  # the port of the chief before is taken by somebody else
+            service = Service(oracle, self.job.address)
+        place = (self.job.address, service.port)
+        self.tell(Ready(*place, oracle.seed, str(tuner.project_dir), oracle.max_trials, verbose))
         while service.failure is None and not service.finished:
             time.sleep(0.1)
         if service.failure is not None:

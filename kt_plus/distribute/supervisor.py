@@ -162,11 +162,13 @@ class Supervisor:
             self._on_gone(member, message.how)
 
     def _on_ready(self, ready: Ready) -> None:
-        moved = self._ready is not None and self._ready.port != ready.port
+        known = self._ready
+        moved = known is not None and (known.address, known.port) != (ready.address, ready.port)
         self._ready, self._served = ready, True
         self._bar.begin(ready)
         self._job = replace(
             self._job,
+            address=ready.address,
             port=ready.port,
             seed=ready.seed,
             project_dir=ready.project_dir,
