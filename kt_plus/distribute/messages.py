@@ -10,8 +10,6 @@ from typing import Any, BinaryIO
 
 import cloudpickle
 
-from kt_plus.errors import ParallelSearchError
-
 SIZE = 8
 """Bytes of the number that stands before each message."""
 
@@ -143,6 +141,8 @@ class Failed:
         except Exception:
             error = None
         if not isinstance(error, Exception):
+            from kt_plus.errors import ParallelSearchError
+
             error = ParallelSearchError(f"{self.name} in {where}:\n{self.text}")
         error.__cause__ = _Traceback(f'\n"""in {where}\n{self.text}"""')
         return error

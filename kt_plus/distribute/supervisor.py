@@ -22,7 +22,6 @@ from kt_plus.distribute.messages import (
     Shown,
     Tell,
 )
-from kt_plus.errors import ParallelSearchError
 
 CHIEF = "chief"
 LONGEST_DELAY = 30.0
@@ -220,6 +219,8 @@ class Supervisor:
         )
         others = [w for w in self._workers if w is not member and not w.finished]
         if member is self._chief or not others:
+            from kt_plus.errors import ParallelSearchError  # which imports Keras
+
             raise ParallelSearchError(
                 f"{message}\nWhat was finished is saved: mend the cause, make the same call again, "
                 "and the search goes on."

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from kt_plus.distribute.template import shared
+from tests.integration.conftest import eager
+
+__all__ = ["eager", "template"]
 
 
 @pytest.fixture(scope="session", autouse=True)
