@@ -141,6 +141,8 @@ class Worker:
         """Runs trials until there is no more, or one if only one is asked for."""
         self.tell(_move_log(self.first_log, self.job.project_dir, self.job.name))
         _play(self.job.name, self.job)
+        # A chief that is started again may need minutes; when it is not, the pipe tells.
+        os.environ.setdefault("KT_PLUS_PATIENCE", "3600")
         tuner, fit_args, fit_kwargs = make(self.job.make_tuner, overwrite=False)
         tuner.tuner_id = self.job.name
         tuner._seed = self.job.seed

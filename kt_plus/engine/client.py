@@ -9,6 +9,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import os
+import signal
 import socket
 import sys
 import threading
@@ -32,7 +33,7 @@ DEAD_WORKER = RESERVED + "dead_worker"
 CRASH_LIMIT = RESERVED + "crash_limit"
 """Under these names a supervisor tells of a worker's death, and how many a trial may cause."""
 
-PATIENCE = 20.0
+PATIENCE = 15.0
 """Seconds without a chief after which a worker stops, unless `KT_PLUS_PATIENCE` says otherwise."""
 
 PROBE_PAUSE = 3.0
@@ -96,6 +97,7 @@ class Watch:
         self.patience = float(os.environ.get("KT_PLUS_PATIENCE", PATIENCE))
         self._heard: float | None = None
         self._ended = threading.Event()
+        self._before: Any = None
 
     @property
     def lost(self) -> bool:
@@ -114,11 +116,21 @@ class Watch:
     def begin(self) -> None:
         """Interrupts this process's main thread when the chief is lost, until `end`."""
         self._ended.clear()
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.getsignal(signal.SIGINT)
+            if self._before == signal.SIG_IGN:  # in the background of a shell
+                signal.signal(signal.SIGINT, self._on_interrupt)
         threading.Thread(target=self._look, daemon=True).start()
 
     def end(self) -> None:
         """Looks no further."""
         self._ended.set()
+        if self._before == signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def _on_interrupt(self, number: int, frame: Any) -> None:
+        if self.lost:
+            raise KeyboardInterrupt
 
     def _look(self) -> None:
         while not self._ended.wait(PROBE_PAUSE):
@@ -130,8 +142,11 @@ class Watch:
                     return self._give_up()
 
     def _give_up(self) -> None:
-        _thread.interrupt_main()
-        if not self._ended.wait(10):  # a training step does not hear the interrupt
+        if hasattr(signal, "pthread_kill"):  # a real signal: it ends a sleep as well
+            signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        else:
+            _thread.interrupt_main()
+        if not self._ended.wait(5):  # a training step does not hear the interrupt
             print(self.error, file=sys.stderr, flush=True)
             os._exit(LOST)
 

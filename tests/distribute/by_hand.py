@@ -48,13 +48,18 @@ def fails(tuner: Any, trial: Any, epoch: int) -> None:
 
 
 def killed(directory: Path) -> dict[str, Any]:
-    """The chief is killed while one worker trains for ever and the other asks in vain."""
-    port, mark = free_port(), directory / "done-06-1"
-    sabotage = once(directory, "06", 1, hang)
+    """The chief is killed while both workers train for ever."""
+    port = free_port()
+    moments = [once(directory, trial_id, 1, hang) for trial_id in ("05", "06")]
+
+    def sabotage(tuner: Any, trial: Any, epoch: int) -> None:
+        for moment in moments:
+            moment(tuner, trial, epoch)
+
     processes = {name: start(name, port, directory, sabotage) for name in NAMES}
-    while not mark.exists():
+    while len([*directory.glob("done-*")]) < 2:
         time.sleep(0.05)
-    time.sleep(4)  # the worker that hangs has looked for the chief by then
+    time.sleep(4)  # they have looked for the chief by then
     processes["chief"].kill()
     began = time.monotonic()
     told = {name: processes[name].finish() for name in NAMES[1:]}
