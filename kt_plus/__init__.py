@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kt_plus import distribute, oracles, testing, tuners
+    from kt_plus import distribute, oracles, results, testing, tuners
     from kt_plus.engine.history import DONE, WAIT, History, Proposal, Record, Verdict
     from kt_plus.engine.oracle import Oracle
     from kt_plus.engine.space import Space
@@ -46,6 +46,7 @@ _MODULES = {
     "distribute": "kt_plus.distribute",
     "errors": "kt_plus.errors",
     "oracles": "kt_plus.oracles",
+    "results": "kt_plus.results",
     "stopping": "kt_plus.performance_estimation.stopping",
     "testing": "kt_plus.testing",
     "tuners": "kt_plus.tuners",
@@ -69,6 +70,7 @@ __all__ = [
     "Verdict",
     "distribute",
     "oracles",
+    "results",
     "stopping",
     "testing",
     "tuners",

@@ -27,3 +27,7 @@ class SearchEndedError(FatalError, RuntimeError):
 
 class ParallelSearchError(FatalError, RuntimeError):
     """A parallel search cannot go on: its processes die, or cannot be started."""
+
+
+class ResultsError(FatalError, ValueError):
+    """There is no project to take results from, or it does not hold what is asked for."""

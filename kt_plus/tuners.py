@@ -1,8 +1,8 @@
 """The searches as tuners, each with the constructor of its Keras Tuner namesake and more.
 
 Besides the arguments listed with each, all of them take those of `kt_plus.Oracle`
-(`stopping`, `max_time`, `max_epochs_total`, `initial_configurations`, `history`) and
-those of `keras_tuner.Tuner` (`directory`, `project_name`, `overwrite`,
+(`stopping`, `stopped_trials`, `max_time`, `max_epochs_total`, `initial_configurations`,
+`history`) and those of `keras_tuner.Tuner` (`directory`, `project_name`, `overwrite`,
 `executions_per_trial`, ...), by name.
 """
 

@@ -7,8 +7,11 @@ import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, overload
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal, overload
+
+if TYPE_CHECKING:
+    from kt_plus.performance_estimation.learning_curves.forecast import Forecast
 
 Value = bool | int | float | str
 Status = Literal["running", "completed", "failed"]
@@ -20,11 +23,17 @@ class Verdict:
 
     Args:
         stop: Whether the trial should end after this epoch.
-        reason: The reason in words and numbers, fit to be shown to the user.
+        reason: The reason in words and numbers, fit to be shown to the user:
+            `History.show` writes a value as the user knows it.
+        forecast: What the curve was expected to become, if the rule has asked. Verdicts
+            are compared without it.
+        would_stop: Whether it should have ended, but for a dry run, which stops nothing.
     """
 
     stop: bool
     reason: str = ""
+    forecast: Forecast | None = field(default=None, compare=False, repr=False)
+    would_stop: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,9 @@ class Record:
         verdict: The verdict that ended the trial early, if one did.
         unused: The names in `values` that the model never asked for. `None` while
             the model may still ask for names that are not in `values` at all.
+        horizon: The number of the last epoch that the trial is to run, counted from 1,
+            `first_epoch` and all; `None` if that is not known. Trials of one search may
+            have different ones, and may complete before theirs.
     """
 
     trial_id: str
@@ -58,6 +70,7 @@ class Record:
     parent: str | None = None
     verdict: Verdict | None = None
     unused: frozenset[str] | None = None
+    horizon: int | None = None
 
     @property
     def fitness(self) -> float:
@@ -128,6 +141,8 @@ class History(Sequence[Record]):
 
     Args:
         records: The trials to begin with, oldest first.
+        sign: -1 if the user's objective is minimised, so that `show` can write values as
+            the user knows them. Nothing else depends on it.
 
     Example:
     ```python
@@ -137,7 +152,10 @@ class History(Sequence[Record]):
     ```
     """
 
-    def __init__(self, records: Iterable[Record] = ()) -> None:
+    def __init__(self, records: Iterable[Record] = (), sign: int = 1) -> None:
+        self.sign = sign
+        self.dry: History | None = None
+        """The trials as they would be had the stops of a dry run been real, if there is one."""
         self._records: list[Record] = []
         self._position: dict[str, int] = {}
         self._completed: list[Record] = []
@@ -204,6 +222,10 @@ class History(Sequence[Record]):
     def best(self) -> Record | None:
         """The incumbent: the completed trial with the highest score, the oldest of equals."""
         return self._best
+
+    def show(self, value: float) -> str:
+        """A value of the objective in the user's sign, to four digits."""
+        return f"{self.sign * value:.4g}"
 
     def tried(self, values: Mapping[str, Value]) -> bool:
         """Whether a trial with these values, or with others that build the same model, was started.

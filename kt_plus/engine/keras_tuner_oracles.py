@@ -6,13 +6,16 @@ does not save, or saves with the whole search, and which is rebuilt here.
 
 from __future__ import annotations
 
+import contextlib
+import copy
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import keras_tuner
 import numpy as np
 
-from kt_plus.engine.history import DONE, WAIT, Proposal, Signal
+from kt_plus.engine.history import DONE, WAIT, Proposal, Record, Signal
 from kt_plus.engine.oracle import Oracle, check_whole
 from kt_plus.search_strategies.base import draw_untried
 
@@ -59,7 +62,8 @@ class BayesianOptimizationOracle(Oracle, keras_tuner.oracles.BayesianOptimizatio
         seed = int(self._rng().integers(2**31))
         self._random_state = np.random.RandomState(seed)
         self.gpr.random_state = seed
-        answer = keras_tuner.oracles.BayesianOptimizationOracle.populate_space(self, trial_id)
+        with _trials_as_learnt(self):
+            answer = keras_tuner.oracles.BayesianOptimizationOracle.populate_space(self, trial_id)
         if answer["status"] == "RUNNING" and not self.history.tried(answer["values"]):
             return Proposal(answer["values"])
         return draw_untried(self.space, self.history, self._rng())
@@ -100,7 +104,9 @@ class HyperbandOracle(Oracle, keras_tuner.oracles.HyperbandOracle):
         self._set_up(seed, None, **options)
 
     def propose(self, trial_id: str) -> Proposal | Signal:
-        answer = keras_tuner.oracles.HyperbandOracle.populate_space(self, trial_id)
+        # Hyperband promotes the best of a full round: what is excluded there is the worst.
+        with _trials_as_learnt(self, excluded=-np.inf):
+            answer = keras_tuner.oracles.HyperbandOracle.populate_space(self, trial_id)
         if answer["status"] != "RUNNING":
             return WAIT if answer["status"] == "IDLE" else DONE
         values = answer["values"]
@@ -136,3 +142,34 @@ class HyperbandOracle(Oracle, keras_tuner.oracles.HyperbandOracle):
             self._increment_bracket_num()
             self._start_new_bracket()
             self._place(trial_id, None)
+
+
+@contextlib.contextmanager
+def _trials_as_learnt(oracle: Oracle, excluded: float | None = None) -> Iterator[None]:
+    """Lets Keras Tuner see the stopped trials with the scores that are to be learnt from.
+
+    Args:
+        oracle: The search, whose lock is held.
+        excluded: The score, larger being better, of a trial that is not to be learnt from;
+            `None` shows it as failed.
+    """
+    learnt, observed = oracle.knowledge.learnt, oracle.trials
+    if learnt is not oracle.history:
+        oracle.trials = {
+            trial_id: _as_learnt(trial, learnt.get(trial_id), oracle.sign, excluded)
+            for trial_id, trial in observed.items()
+        }
+    try:
+        yield
+    finally:
+        oracle.trials = observed
+
+
+def _as_learnt(trial: Any, record: Record | None, sign: int, excluded: float | None) -> Any:
+    if trial.status != "COMPLETED" or record is None:
+        return trial
+    score = record.score if record.status == "completed" else excluded
+    shown = copy.copy(trial)
+    shown.score = None if score is None else sign * score
+    shown.status = "FAILED" if score is None else "COMPLETED"
+    return shown

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from kt_plus.engine.history import Record, Status, Value, Verdict
+from kt_plus.engine.history import History, Record, Status, Value, Verdict
 
 RESERVED = "tuner/"
 """Hyperparameter values under this prefix are directives to the worker, not the user's."""
@@ -44,6 +44,59 @@ class Curve:
         self.values.append(float(value))
 
 
+@dataclass(frozen=True)
+class StopNote:
+    """What is kept of the verdict that ended a trial. Values have the user's sign.
+
+    Args:
+        epoch: After which epoch, counted from 1.
+        reason: Why, in words and numbers.
+        execution: In which of the trial's executions, from 0.
+        mean: What the best value within the horizon was expected to be, if the rule foretold it.
+        low: The lower end of its interval of 90 %.
+        high: The upper end.
+        probability: The probability that the trial would have beaten the incumbent.
+        incumbent: The best score of the search at that moment.
+    """
+
+    epoch: int
+    reason: str
+    execution: int = 0
+    mean: float | None = None
+    low: float | None = None
+    high: float | None = None
+    probability: float | None = None
+    incumbent: float | None = None
+
+    @classmethod
+    def of(cls, verdict: Verdict, trial: Record, history: History) -> StopNote:
+        """What to keep of a verdict on a trial, given what the search knew."""
+        sign, forecast, best = history.sign, verdict.forecast, history.best
+        incumbent = None if best is None else sign * best.fitness
+        note = cls(
+            trial.first_epoch + len(trial.curve),
+            verdict.reason.strip() or "the rule gave no reason",
+            len(trial.earlier_curves),
+            incumbent=incumbent,
+        )
+        if forecast is None:
+            return note
+        low, high = sorted(float(sign * forecast.quantile(q)) for q in (0.05, 0.95))
+        above = None if best is None else float(forecast.probability_above(best.fitness))
+        mean = float(sign * forecast.mean)
+        return replace(note, mean=mean, low=low, high=high, probability=above)
+
+    def is_after(self, execution: int, epoch: int) -> bool:
+        """Whether it was at the end of that epoch, counted from 0, or later."""
+        return (self.execution, self.epoch) >= (execution, epoch + 1)
+
+    def sentence(self, horizon: int | None, dry: bool = False) -> str:
+        """The epoch and the reason, fit to be shown to the user."""
+        of = f" of {horizon}" if horizon else ""
+        done = "would have stopped" if dry else "stopped"
+        return f"{done} at epoch {self.epoch}{of}: {self.reason}"
+
+
 @dataclass
 class Note:
     """What kt_plus keeps of one trial, in its `trial.json` beside Keras Tuner's own entries.
@@ -54,14 +107,15 @@ class Note:
         attempts: How often it was run to an end, good or bad.
         seconds: How long the last attempt took.
         search_seconds: How long the search had been running when it ended.
-        horizon: The number of epochs that it was to run, if known.
+        horizon: The number of the last epoch that it was to run, counted from 1, if known.
         curves: One curve for every execution.
         parent: The id of the trial it was derived from.
         changed: The names whose values differ from the parent's.
         rung: The fidelity level it runs at.
         initial: Its place among the initial configurations, if it is one.
         unused: The names in its values that the model never asked for.
-        stop_reason: Why it was ended early, if it was.
+        stop: Where it was ended early and why, if it was.
+        dry_stop: Where it would have been, if that was a dry run.
         worker: The tuner id of the worker that runs it; `None` while nobody does.
         crashes: How often in a row its process has died without a new epoch.
         crash_epochs: How many epochs were known when it died.
@@ -79,10 +133,21 @@ class Note:
     rung: int = 0
     initial: int | None = None
     unused: tuple[str, ...] | None = None
-    stop_reason: str | None = None
+    stop: StopNote | None = None
+    dry_stop: StopNote | None = None
     worker: str | None = None
     crashes: int = 0
     crash_epochs: int = -1
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why it was ended early, as a sentence."""
+        return self.stop.sentence(self.horizon) if self.stop else None
+
+    @property
+    def dry_stop_reason(self) -> str | None:
+        """Why it would have been, in a dry run."""
+        return self.dry_stop.sentence(self.horizon, dry=True) if self.dry_stop else None
 
     @property
     def epochs(self) -> int:
@@ -91,8 +156,9 @@ class Note:
 
     def begin_attempt(self, worker: str, interrupted: bool) -> None:
         """Forgets the curves of an attempt that failed; one that was interrupted may go on."""
-        self.curves = self.curves if interrupted else []
-        self.stop_reason, self.ended, self.worker = None, None, worker
+        if not interrupted:
+            self.curves, self.stop, self.dry_stop = [], None, None
+        self.ended, self.worker = None, worker
 
     def count_crash(self) -> None:
         """Takes a death of the process that ran it. A new epoch since the last one excuses it."""
@@ -100,8 +166,12 @@ class Note:
         self.crash_epochs = max(self.epochs, self.crash_epochs)
 
     def report(self, epoch: int, value: float, execution: int) -> None:
-        """Adds a point to the curve of an execution."""
+        """Adds a point to the curve of an execution, which may go on from an earlier epoch."""
         del self.curves[execution + 1 :]  # of an attempt that was interrupted later
+        if self.stop is not None and self.stop.is_after(execution, epoch):
+            self.stop = None
+        if self.dry_stop is not None and self.dry_stop.is_after(execution, epoch):
+            self.dry_stop = None
         while len(self.curves) <= execution:
             self.curves.append(Curve())
         self.curves[execution].report(epoch, value)
@@ -113,6 +183,12 @@ class Note:
     def from_config(cls, config: Mapping[str, Any]) -> Note:
         known = {k: v for k, v in config.items() if k in cls.__dataclass_fields__}
         known["curves"] = [Curve(**curve) for curve in known.get("curves", [])]
+        for name in ("stop", "dry_stop"):
+            if known.get(name) is not None:
+                stop = known[name].items()
+                known[name] = StopNote(
+                    **{k: v for k, v in stop if k in StopNote.__dataclass_fields__}
+                )
         for name in ("changed", "unused"):
             if known.get(name) is not None:
                 known[name] = tuple(known[name])
@@ -154,6 +230,7 @@ def record_of(trial: Any, note: Note, sign: int) -> Record:
         verdict=Verdict(True, note.stop_reason) if note.stop_reason else None,
         # A trial that has completed has a value for all that its model asked for.
         unused=frozenset(note.unused or ()) if status == "completed" or note.unused else None,
+        horizon=note.horizon,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +16,9 @@ from keras_tuner.engine import trial as kt_trial
 
 from kt_plus.engine import project, storage
 from kt_plus.engine.budget import Budget
-from kt_plus.engine.history import WAIT, History, Proposal, Record, Signal, Value, Verdict
+from kt_plus.engine.history import WAIT, History, Proposal, Record, Signal, Value
+from kt_plus.engine.judge import Judge
+from kt_plus.engine.knowledge import Knowledge
 from kt_plus.engine.ledger import (
     CURVE,
     EXECUTION,
@@ -32,12 +33,20 @@ from kt_plus.engine.ledger import (
 from kt_plus.engine.progress import Progress
 from kt_plus.engine.seeds import proposal_rng, search_seed
 from kt_plus.engine.space import Space
-from kt_plus.performance_estimation.stopping.base import Stopper
+from kt_plus.performance_estimation.stopping import Stopper, stopper_of
+from kt_plus.performance_estimation.stopping.base import is_dry
 from kt_plus.search_strategies.base import Strategy, draw_untried
 
 Status = kt_trial.TrialStatus
 
-OPTIONS = ("stopping", "max_time", "max_epochs_total", "initial_configurations", "history")
+OPTIONS = (
+    "stopping",
+    "stopped_trials",
+    "max_time",
+    "max_epochs_total",
+    "initial_configurations",
+    "history",
+)
 """The arguments that every search of kt_plus has beyond Keras Tuner's."""
 
 IDLE_PAUSE = 0.02
@@ -63,7 +72,12 @@ class Oracle(keras_tuner.Oracle):
         max_retries_per_trial: How often a trial that raised is run again.
         max_consecutive_failed_trials: After so many failures in a row the search ends.
         strategy: What proposes the trials.
-        stopping: What ends hopeless trials early.
+        stopping: What ends hopeless trials early: a `kt_plus.stopping` rule, or "auto" for
+            the default one.
+        stopped_trials: What the strategy learns from a trial that was stopped: "observed",
+            the best value seen; "predicted", the best value that the rule expected, if it
+            forecasts; "excluded", nothing, except not to try it again. The best trial is
+            told by observations, whatever is chosen.
         max_time: Seconds, or a timedelta, that the search may run. The running trial ends
             at its next epoch.
         max_epochs_total: The number of epochs that all trials together may train.
@@ -115,25 +129,25 @@ class Oracle(keras_tuner.Oracle):
         seed: int | None,
         strategy: Strategy | None,
         *,
-        stopping: Stopper | None = None,
+        stopping: Stopper | str | None = None,
+        stopped_trials: str = "observed",
         max_time: float | timedelta | None = None,
         max_epochs_total: int | None = None,
         initial_configurations: Sequence[Mapping[str, Value]] = (),
         history: str | Sequence[str] = (),
     ) -> None:
-        _check_stopper(stopping)
         self.seed = search_seed(seed)
         self.strategy = strategy
-        self.stopping = stopping
+        self.stopping = stopper_of(stopping)
         self.budget = Budget.of(max_time, max_epochs_total)
         self.initial_configurations = [dict(values) for values in initial_configurations or ()]
         self.earlier_projects = [history] if isinstance(history, (str, os.PathLike)) else history
-        self.history = History()
+        self.knowledge = Knowledge(self.sign, stopped_trials, dry=is_dry(self.stopping))
         self.notes: dict[str, Note] = {}
         self._lock = threading.RLock()
         self._save_due = 0.0
         self._trial_began: dict[str, float] = {}
-        self._stopper_failed = False
+        self._judge = Judge(self.stopping)
         self._space: tuple[tuple[int, int], Space] = ((0, 0), Space())
         # Keras Tuner's own display sorts all trials at every print; it serves verbose=2.
         self._display = Progress(self, tables=self._display)
@@ -148,6 +162,11 @@ class Oracle(keras_tuner.Oracle):
     def sign(self) -> int:
         """1 if the objective is maximised, -1 if it is minimised."""
         return 1 if self.objective.direction == "max" else -1
+
+    @property
+    def history(self) -> History:
+        """The trials as observed."""
+        return self.knowledge.observed
 
     @property
     def space(self) -> Space:
@@ -193,11 +212,13 @@ class Oracle(keras_tuner.Oracle):
 
         As in Keras Tuner, trials that did not complete follow where there are too few.
         """
-        completed = [t for t in self.trials.values() if _completed(t)]
+        with self._lock:
+            trials = list(self.trials.values())
+        completed = [trial for trial in trials if _completed(trial)]
         completed.sort(key=lambda trial: -self.sign * trial.score)
         if num_trials is None or len(completed) >= num_trials:
             return completed[:num_trials]
-        others = [t for t in self.trials.values() if not _completed(t)]
+        others = [trial for trial in trials if not _completed(trial)]
         return [*completed, *others][:num_trials]
 
     def update_space(self, hyperparameters: Any) -> None:
@@ -229,7 +250,7 @@ class Oracle(keras_tuner.Oracle):
         """What the strategy proposes now."""
         if self.strategy is None:
             raise NotImplementedError("Give the Oracle a `strategy`, or override `propose`.")
-        return self.strategy.propose(self.space, self.history, self._rng())
+        return self.strategy.propose(self.space, self.knowledge.learnt, self._rng())
 
     def get_state(self) -> dict[str, Any]:
         return {**super().get_state(), project.SECTION: project.search_config(self)}
@@ -261,7 +282,7 @@ class Oracle(keras_tuner.Oracle):
         """Puts the trials of earlier projects before the first of this search."""
         if self.earlier_projects and not len(self.history):
             for record in project.earlier_records(self, self.earlier_projects):
-                self.history.put(record)
+                self.knowledge.put(record)
 
     def _rng(self) -> Any:
         return proposal_rng(self.seed, self._number)
@@ -351,33 +372,23 @@ class Oracle(keras_tuner.Oracle):
         note.report(epoch, value, int(metrics.get(EXECUTION, 0)))
         note.horizon = int(metrics[HORIZON]) if HORIZON in metrics else note.horizon
         self.budget.epochs += 1
-        record = self._refresh(trial)
-        last = note.horizon is not None and epoch + 1 >= note.horizon
-        verdict = self._judge(record, of_no_use=last)
-        if verdict.stop and note.stop_reason is None:
-            of = f" of {note.horizon}" if note.horizon else ""
-            note.stop_reason = f"stopped after epoch {epoch + 1}{of}: {verdict.reason}"
+        ends = self._should_end(note, self._refresh(trial))
+        if note.stop or note.dry_stop:
             self._refresh(trial)
         self._save_trial(trial)
         self._display.on_epoch_end(trial)
-        return _ended(trial, Status.STOPPED) if verdict.stop else trial
+        return _ended(trial, Status.STOPPED) if ends else trial
 
-    def _judge(self, record: Record, of_no_use: bool) -> Verdict:
-        """The budget's verdict, else the rule's, of no use after a trial's last epoch."""
-        exhausted = self.budget.exhausted()
-        if exhausted or of_no_use or self.stopping is None:
-            return Verdict(bool(exhausted), exhausted or "")
-        try:
-            return self.stopping.judge(record, self.history)
-        except Exception as error:
-            if not self._stopper_failed:
-                self._stopper_failed = True
-                warnings.warn(
-                    f"The stopping rule {self.stopping!r} raised {error!r}. Trials go on "
-                    "unstopped wherever it does. Mend the rule and start again to use it.",
-                    stacklevel=2,
-                )
-            return Verdict(False)
+    def _should_end(self, note: Note, record: Record) -> bool:
+        """Whether the budget or the rule ends the trial; after its last epoch there is no need."""
+        if note.stop is not None:
+            return True  # it has been told so before
+        if exhausted := self.budget.exhausted():
+            return self._judge.end(record, self.history, note, exhausted)
+        last = record.first_epoch + len(record.curve)
+        if note.horizon is not None and last >= note.horizon:
+            return False
+        return self._judge.judge(record, self.history, note)
 
     def _report_metrics(self, trial: Any, metrics: Mapping[str, float], step: int) -> None:
         self._check_objective_found(metrics)
@@ -462,7 +473,7 @@ class Oracle(keras_tuner.Oracle):
         if record.status == "running":  # it will take the default of whatever it has no value for
             values = {**self.space.complete(record.values), **record.values}
             record = replace(record, values=values)
-        self.history.put(record)
+        self.knowledge.put(record, self.notes[trial.trial_id])
         return record
 
     # Overridden because Keras Tuner's writes in place: a crash leaves half a file.
@@ -484,14 +495,6 @@ def check_whole(name: str, value: Any) -> None:
         raise ValueError(
             f"{name}={value!r} was given. Expected a whole number of at least 1. "
             "Give None for no limit."
-        )
-
-
-def _check_stopper(stopping: Any) -> None:
-    if stopping is not None and not callable(getattr(stopping, "judge", None)):
-        raise ValueError(
-            f"stopping={stopping!r} was given. Expected a rule with a `judge` method, such as "
-            "kt_plus.stopping.MedianRule(), or None."
         )
 
 

@@ -69,7 +69,7 @@ class Progress:
 
     def _count_saved(self, trial: Any) -> None:
         note = self.oracle.notes[trial.trial_id]
-        if note.stop_reason and note.horizon and note.curves:
+        if note.stop and note.horizon and note.curves:
             last = note.curves[-1]
             self._epochs_saved += max(note.horizon - last.first_epoch - len(last.values), 0)
 

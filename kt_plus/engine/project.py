@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from keras_tuner.engine import trial as kt_trial
 
 from kt_plus.engine import storage
-from kt_plus.engine.history import History, Record
+from kt_plus.engine.history import Record
 from kt_plus.engine.ledger import Note, record_of
 from kt_plus.errors import ResumeError
 
@@ -88,7 +88,7 @@ def reload(oracle: Oracle) -> None:
         id_to_hash=hashes,
     )
     oracle.set_state(state)
-    oracle.history = History()
+    oracle.knowledge = oracle.knowledge.emptied()
     _restore_search(oracle, state.get(SECTION, {}))
 
 
@@ -102,7 +102,8 @@ def _restore_search(oracle: Oracle, config: dict[str, Any]) -> None:
     )
     oracle.learn_from_earlier_projects()
     for trial_id in oracle.start_order:
-        oracle.history.put(record_of(oracle.trials[trial_id], oracle.notes[trial_id], oracle.sign))
+        note = oracle.notes[trial_id]
+        oracle.knowledge.put(record_of(oracle.trials[trial_id], note, oracle.sign), note)
 
 
 def _read_state(oracle: Oracle) -> dict[str, Any]:

@@ -87,6 +87,7 @@ class Tuner(keras_tuner.Tuner):
         self._stopped = False
         self._idle_pause = 0.0
         self._validation_freq = 1
+        self._objective_seen = False
         _check_names(type(self), kwargs)
         storage.make_folder(str(kwargs.get("directory") or "."))
         if self._is_worker():
@@ -163,6 +164,7 @@ class Tuner(keras_tuner.Tuner):
         if not logs or not objective.has_value(logs):
             self._check_metrics(epoch, logs or {})
             return
+        self._objective_seen = True
         metrics = {CURVE + objective.name: float(objective.get_value(logs))}
         metrics[EXECUTION] = float(max(self._execution - 1, 0))
         epochs = (getattr(self._fitting, "params", None) or {}).get("epochs")
@@ -192,6 +194,22 @@ class Tuner(keras_tuner.Tuner):
             RuntimeError: If no trial has completed.
         """
         return [self.load_model(trial) for trial in self._best_trials(num_models)]
+
+    def results_summary(self, num_trials: int = 10) -> None:
+        """Prints the best trials, and why those that were stopped early were.
+
+        Args:
+            num_trials: How many to print at most.
+        """
+        print(f"Results summary\nResults in {self.project_dir}")
+        print(f"Showing {num_trials} best trials\n{self.oracle.objective}")
+        notes = getattr(self.oracle, "notes", {})
+        for trial in self.oracle.get_best_trials(num_trials):
+            print()
+            trial.summary()
+            note = notes.get(trial.trial_id)
+            for reason in (note.stop_reason, note.dry_stop_reason) if note else ():
+                print(reason[0].upper() + reason[1:]) if reason else None
 
     def save(self) -> None:
         """Saves the search; each trial has been saved as it went."""
@@ -224,6 +242,8 @@ class Tuner(keras_tuner.Tuner):
 
     def _check_metrics(self, epoch: int, logs: dict[str, Any]) -> None:
         """Ends the search at its first epoch if no epoch will ever have the objective."""
+        if self._objective_seen:
+            return  # this epoch was not validated
         scored_later = not self._keras_fit or _is_users(type(self).run_trial)
         if scored_later or not logs or epoch + 1 < self._validation_freq:
             return
@@ -312,6 +332,8 @@ class Tuner(keras_tuner.Tuner):
         self._execution += 1
         with self._asked_values(trial) as copied:
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
+        if isinstance(self._results, keras.callbacks.History) and freq != 1:
+            _repeat_unvalidated(self._results, freq)
         if checkpoints is not None and self._execution < self.executions_per_trial:
             checkpoints.end_execution(self._results, self._stopped)
         return self._results
@@ -331,6 +353,19 @@ class Tuner(keras_tuner.Tuner):
         if self._seed is not None:
             ours.insert(0, EpochSeeds(self._seed, self._trial_id, self._execution))
         return [*ours, Checkpointing(checkpoints, callbacks)]
+
+
+def _repeat_unvalidated(history: Any, freq: Any) -> None:
+    """Gives epochs that were not validated the values of the last that was.
+
+    Keras Tuner takes every metric to have a value at each epoch.
+    """
+    epochs = [epoch + 1 for epoch in history.epoch]
+    validated = [e in freq if not isinstance(freq, int) else e % freq == 0 for e in epochs]
+    for name, values in history.history.items():
+        if 0 < len(values) == sum(validated) < len(epochs):
+            places = (max(sum(validated[: i + 1]) - 1, 0) for i in range(len(epochs)))
+            history.history[name] = [values[place] for place in places]
 
 
 def _checkpoint_size(model: Any) -> int:

@@ -153,7 +153,10 @@ def invented_history(seed: int, trials: int = 14, epochs: int = 20) -> History:
         rise = limit * (1 - np.exp(-np.arange(1, epochs + 1) / pace))
         values = np.round(1024 * (rise + rng.normal(0, 0.01, epochs))) / 1024
         curve = tuple(values[: epochs if i % 3 else epochs // 2].tolist())
-        trial = Record(str(i), {"x": float(limit)}, curve=curve, first_epoch=int(i % 5 == 4))
+        first = int(i % 5 == 4)
+        trial = Record(
+            str(i), {"x": float(limit)}, curve=curve, first_epoch=first, horizon=epochs + first
+        )
         if i < trials - 4 and i % 6 == 5:
             trial = replace(trial, status="failed")
         elif i < trials - 4:

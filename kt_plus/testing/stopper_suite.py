@@ -110,7 +110,8 @@ def _assert_sound(verdict: Verdict, of: str) -> None:
     assert isinstance(verdict, Verdict), f"{verdict!r} of {of} is not a Verdict."
     assert type(verdict.stop) is bool, f"{verdict} of {of} has no plain bool."
     assert type(verdict.reason) is str, f"{verdict} of {of} has no reason in words."
-    assert verdict.reason.strip() or not verdict.stop, f"{of} is stopped without a reason."
+    stops = verdict.stop or verdict.would_stop
+    assert verdict.reason.strip() or not stops, f"{of} is stopped without a reason."
 
 
 def _after_each_epoch(history: History) -> Iterator[Record]:

@@ -95,7 +95,7 @@ def test_stopping_executions_and_a_fit_of_ones_own(tmp_path: Path) -> None:
     for trial_id, note in tuner.oracle.notes.items():
         odd = int(trial_id) % 2 == 1
         assert [len(c.values) for c in note.curves] == ([1] if odd else [3, 3])
-        assert note.stop_reason == ("stopped after epoch 1 of 3: odd" if odd else None)
+        assert note.stop_reason == ("stopped at epoch 1 of 3: odd" if odd else None)
         assert "batch_size" in tuner.oracle.trials[trial_id].hyperparameters.values
 
 

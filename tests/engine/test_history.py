@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import FrozenInstanceError, replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kt_plus.engine.history import DONE, WAIT, History, Proposal, Record, Verdict
+from kt_plus.performance_estimation.learning_curves.forecast import Forecast, Mixture
 
 
 def completed(trial_id: str, score: float, **fields) -> Record:
@@ -173,6 +175,19 @@ def test_a_long_history_costs_hardly_more_than_a_short_one():
     )
     short_time, long_time = (min(seconds_for_ten(h) for _ in range(20)) for h in (short, long))
     assert long_time < 6 * short_time  # the history is 50 times as long
+
+
+def test_values_are_shown_in_the_users_sign():
+    assert History().show(0.912345) == "0.9123"
+    assert History(sign=-1).show(-0.912345) == "0.9123"
+
+
+def test_a_forecast_neither_tells_verdicts_apart_nor_fills_the_screen():
+    forecast = Forecast(Mixture(np.ones(1), np.zeros(1), np.ones(1)), (), 3)
+    verdict = Verdict(True, "late", forecast)
+    assert verdict == Verdict(True, "late")
+    assert hash(verdict) == hash(Verdict(True, "late"))
+    assert repr(verdict) == "Verdict(stop=True, reason='late', would_stop=False)"
 
 
 @pytest.mark.parametrize("thing", [Record("0", {}), Proposal({}), Verdict(True, "late")])

@@ -14,16 +14,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kt_plus.engine.history import Verdict
+from kt_plus.engine.history import History, Record, Verdict
 from kt_plus.engine.ledger import (
     UNUSED,
     Curve,
     Note,
+    StopNote,
     is_finite,
     plain,
     record_of,
     without_reserved,
 )
+from kt_plus.performance_estimation.learning_curves.forecast import Forecast, Mixture
 
 
 def curve_of(*points: tuple[int, float]) -> Curve:
@@ -81,6 +83,18 @@ def test_executions_have_a_curve_each():
     assert (note.curves, note.epochs) == ([], 0)
 
 
+numbers = st.none() | st.floats(allow_nan=False)
+stop_notes = st.builds(
+    StopNote,
+    st.integers(1, 99),
+    st.text(max_size=9),
+    st.integers(0, 3),
+    *[numbers] * 3,
+    probability=st.none() | st.floats(0, 1),
+    incumbent=numbers,
+)
+
+
 @given(
     st.builds(
         Note,
@@ -99,7 +113,8 @@ def test_executions_have_a_curve_each():
         rung=st.integers(0, 4),
         initial=st.none() | st.integers(0, 3),
         unused=st.none() | st.lists(st.text(max_size=5), max_size=3).map(tuple),
-        stop_reason=st.none() | st.text(max_size=9),
+        stop=st.none() | stop_notes,
+        dry_stop=st.none() | stop_notes,
     )
 )
 def test_a_note_survives_a_file(note):
@@ -117,6 +132,65 @@ def test_a_curve_that_diverged_survives_a_file():
 def test_what_a_newer_version_wrote_is_passed_over():
     config = {**Note(3, parent="1").get_config(), "from_the_future": [1, 2]}
     assert Note.from_config(config) == Note(3, parent="1")
+
+
+def test_what_a_newer_version_wrote_of_a_stop_is_passed_over():
+    note = Note(0, horizon=9, stop=StopNote(3, "low"), dry_stop=StopNote(2, "high"))
+    config = note.get_config()
+    config["stop"]["from_the_future"] = 1
+    assert Note.from_config(config) == note
+
+
+def test_a_stop_is_told_in_a_sentence():
+    stop = StopNote(3, "too low")
+    assert Note(0, horizon=9, stop=stop).stop_reason == "stopped at epoch 3 of 9: too low"
+    assert Note(0, stop=stop).stop_reason == "stopped at epoch 3: too low"
+    dry = Note(0, dry_stop=stop)
+    assert dry.dry_stop_reason == "would have stopped at epoch 3: too low"
+    assert dry.stop_reason is Note(0).stop_reason is Note(0).dry_stop_reason is None
+
+
+@pytest.mark.parametrize("name", ["stop", "dry_stop"])
+@pytest.mark.parametrize(
+    ("execution", "epoch", "kept"), [(1, 4, True), (1, 3, False), (1, 0, False), (0, 9, False)]
+)
+def test_training_that_goes_on_from_before_a_stop_forgets_it(name, execution, epoch, kept):
+    stop = StopNote(4, "low", execution=1)
+    note = Note(0, curves=[Curve(0, [0.1] * 6), Curve(0, [0.1] * 5)], **{name: stop})
+    note.report(epoch, 0.2, execution)
+    assert getattr(note, name) == (stop if kept else None)
+
+
+def test_a_new_attempt_forgets_why_the_last_one_was_stopped():
+    note = Note(0, stop=StopNote(3, "low"), dry_stop=StopNote(2, "low"))
+    note.begin_attempt()
+    assert note == Note(0)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_what_is_kept_of_a_forecast_has_the_users_sign(sign):
+    one = np.ones(1)
+    future = Mixture(one, 0.8 * one, 0.1 * one)
+    forecast = Forecast(future, (future,) * 5, 2)
+    history = History([Record("0", {}, 0.9, "completed")], sign=sign)
+    trial = Record("1", {}, curve=(0.1, 0.2), earlier_curves=((0.1,),), first_epoch=1)
+    stop = StopNote.of(Verdict(True, "low", forecast), trial, history)
+    assert (stop.epoch, stop.execution, stop.reason) == (3, 1, "low")
+    assert stop.mean == pytest.approx(sign * 0.8)
+    assert stop.low < stop.mean < stop.high
+    assert stop.high - stop.low == pytest.approx(2 * 0.1 * 1.6449, abs=1e-3)
+    assert stop.incumbent == sign * 0.9
+    assert stop.probability == pytest.approx(0.1587, abs=1e-3)
+    assert {type(v) for v in (stop.mean, stop.low, stop.high, stop.probability)} == {float}
+
+
+def test_without_a_forecast_or_an_incumbent_less_is_kept():
+    trial = Record("1", {}, curve=(0.1, 0.2))
+    history = History([Record("0", {}, 0.9, "completed")])
+    assert StopNote.of(Verdict(True, " "), trial, History()) == StopNote(
+        2, "the rule gave no reason"
+    )
+    assert StopNote.of(Verdict(True, "a"), trial, history) == StopNote(2, "a", incumbent=0.9)
 
 
 def test_what_an_older_version_did_not_write_has_its_default():
@@ -146,12 +220,19 @@ def test_a_record_has_larger_scores_for_better_trials():
 
 def test_a_record_tells_what_the_note_does():
     note = Note(
-        7, curves=[Curve(2, [0.5])], parent="1", rung=2, unused=("b",), stop_reason="too low"
+        7,
+        horizon=9,
+        curves=[Curve(2, [0.5])],
+        parent="1",
+        rung=2,
+        unused=("b",),
+        stop=StopNote(3, "too low"),
     )
     record = record_of(trial("RUNNING", a=1, b=2), note, sign=1)
     assert (record.trial_id, record.parent, record.rung, record.first_epoch) == ("4", "1", 2, 2)
     assert record.unused == frozenset({"b"})
-    assert record.verdict == Verdict(True, "too low")
+    assert record.verdict == Verdict(True, "stopped at epoch 3 of 9: too low")
+    assert record.horizon == 9
     assert (record.score, record.status, record.curve) == (None, "running", (0.5,))
 
 
@@ -159,6 +240,7 @@ def test_a_trial_without_a_curve_has_an_empty_one():
     record = record_of(trial("FAILED"), Note(0), sign=1)
     assert (record.curve, record.earlier_curves, record.first_epoch) == ((), (), 0)
     assert (record.status, record.score, record.verdict, record.unused) == ("failed", *[None] * 3)
+    assert record.horizon is None
 
 
 @pytest.mark.parametrize("status", ["RUNNING", "INVALID", "IDLE"])

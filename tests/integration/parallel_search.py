@@ -12,9 +12,11 @@ from typing import Any
 
 import keras
 import keras_tuner as kt
+import numpy as np
 import tensorflow as tf
 
 import kt_plus
+from kt_plus.performance_estimation.learning_curves.forecast import Forecast, Mixture
 from tests.integration.small_networks import VALIDATION, X, Y, compiled
 
 
@@ -33,10 +35,13 @@ def build(hp: Any) -> Any:
 
 
 class AfterTwoEpochs(kt_plus.stopping.Stopper):
-    """Stops every second trial after two epochs."""
+    """Stops every second trial after two epochs, expecting no more than it has seen."""
 
     def judge(self, trial: kt_plus.Record, history: kt_plus.History) -> kt_plus.Verdict:
-        return kt_plus.Verdict(int(trial.trial_id) % 2 == 1 and len(trial.curve) >= 2, "odd")
+        hopeless = int(trial.trial_id) % 2 == 1 and len(trial.curve) >= 2
+        seen = Mixture(np.ones(1), np.array([max(trial.curve)]), np.array([0.1]))
+        forecast = Forecast(seen, [seen] * (trial.horizon - len(trial.curve)), len(trial.curve))
+        return kt_plus.Verdict(hopeless, f"odd, and {history.show(trial.curve[-1])}", forecast)
 
 
 class Recording(kt_plus.oracles.EvolutionarySearchOracle):

@@ -107,11 +107,13 @@ def test_the_median_rule_stops_a_hopeless_trial(tmp_path: Path) -> None:
     assert [len(record.curve) for record in records] == [6, 6, 6, 2]
     assert [record.verdict is None for record in records] == [True, True, True, False]
     reason = records[3].verdict.reason
-    assert reason.startswith("stopped after epoch 2 of 6: best value so far ")
+    assert reason.startswith("stopped at epoch 2 of 6: best value so far ")
     assert records[3].status == "completed"
     assert records[3].score == max(records[3].curve)
     saved = json.loads(Path(tuner.get_trial_dir("3"), "trial.json").read_text())
-    assert saved["kt_plus"]["stop_reason"] == reason
+    assert reason.endswith(saved["kt_plus"]["stop"]["reason"])
+    assert saved["kt_plus"]["stop"]["epoch"] == 2
+    assert saved["kt_plus"]["stop"]["incumbent"] == -max(r.score for r in records)
     again = kt_plus.RandomSearch(build_learner, **settings)
     assert list(again.oracle.history) == records
 
@@ -132,7 +134,7 @@ def test_a_stopper_of_ones_own_ends_a_trial_at_its_epoch(search: str, tmp_path: 
         horizon = tuner.oracle.notes[record.trial_id].horizon
         last = record.first_epoch + 1
         if last < horizon:
-            reason = f"stopped after epoch {last} of {horizon}: 1 epochs are enough"
+            reason = f"stopped at epoch {last} of {horizon}: 1 epochs are enough"
             assert record.verdict.reason == reason
 
 

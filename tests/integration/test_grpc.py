@@ -89,7 +89,14 @@ def test_the_workers_are_told_to_stop(parallel: Parallel) -> None:
         stopped = int(trial_id) % 2 == 1
         assert trained[trial_id] == (2 if stopped else 4)
         assert [len(curve["values"]) for curve in note["curves"]] == [trained[trial_id]]
-        assert note["stop_reason"] == ("stopped after epoch 2 of 4: odd" if stopped else None)
+        assert note["horizon"] == 4
+        assert bool(note["stop"]) == stopped
+        if stopped:
+            curve = note["curves"][0]["values"]
+            assert note["stop"]["epoch"] == 2
+            assert note["stop"]["reason"] == f"odd, and {curve[-1]:.4g}"
+            assert note["stop"]["mean"] == pytest.approx(min(curve))
+            assert note["stop"]["low"] < note["stop"]["mean"] < note["stop"]["high"]
         assert trial["score"] == min(note["curves"][0]["values"])
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kt_plus.engine.history import History, Record, Verdict
-from kt_plus.performance_estimation.stopping import MedianRule, Stopper
-from kt_plus.testing import StopperSuite
+from kt_plus.performance_estimation.stopping import (
+    Divergence,
+    MedianRule,
+    Patience,
+    PercentileRule,
+    Stopper,
+    SuccessiveHalvingRule,
+)
+from kt_plus.testing import StopperSuite, invented_history
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,55 @@ class TestMedianRuleThatStopsEarly(StopperSuite):
         return MedianRule(min_trials=1, min_epochs=1)
 
 
+class TestPercentileRule(StopperSuite):
+    def make_stopper(self):
+        return PercentileRule(70)
+
+
+class TestSuccessiveHalvingRule(StopperSuite):
+    def make_stopper(self):
+        return SuccessiveHalvingRule()
+
+
+class TestSuccessiveHalvingRuleThatStartsLate(StopperSuite):
+    def make_stopper(self):
+        return SuccessiveHalvingRule(eta=2, min_epochs=3, min_trials=4)
+
+
+class TestPatience(StopperSuite):
+    def make_stopper(self):
+        return Patience(3)
+
+
+class TestPatienceWithAThreshold(StopperSuite):
+    scale_free = False
+
+    def make_stopper(self):
+        return Patience(3, min_delta=0.01)
+
+
+class TestDivergence(StopperSuite):
+    def make_stopper(self):
+        return Divergence()
+
+    def histories(self):
+        """Usual searches whose running trials explode, become NaN or go on."""
+        return [_with_divergence(invented_history(seed)) for seed in range(5)]
+
+
+def _with_divergence(history: History) -> History:
+    *others, a, b, c = history
+    exploded = (*a.curve[:5], *(a.curve[0] - 64.0 * 4**i for i in range(5)))
+    return History(
+        [*others, replace(a, curve=exploded), replace(b, curve=(*b.curve[:3], math.nan)), c]
+    )
+
+
+class TestBothOfSeveral(StopperSuite):
+    def make_stopper(self):
+        return MedianRule(1, 1) & Patience(1)
+
+
 class TestBoth(StopperSuite):
     scale_free = False
 
@@ -50,3 +106,12 @@ class TestEither(StopperSuite):
 class TestNot(StopperSuite):
     def make_stopper(self):
         return ~MedianRule()
+
+
+class TestDryRun(StopperSuite):
+    """Beside a rule that stops: alone it stops nothing."""
+
+    scale_free = False
+
+    def make_stopper(self):
+        return MedianRule().dry_run() | Threshold()

@@ -1,0 +1,70 @@
+"""What is known of the trials: as observed, as the strategy learns it, as a dry run sees it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, Literal, get_args
+
+from kt_plus.engine.history import History, Record, Verdict
+from kt_plus.engine.ledger import Note, StopNote, is_finite
+from kt_plus.performance_estimation.stopping.replay import as_stopped
+
+StoppedTrials = Literal["observed", "predicted", "excluded"]
+CHOICES: Final = get_args(StoppedTrials)
+
+
+class Knowledge:
+    """The histories of a search, which differ in the trials that were stopped, or would have been.
+
+    Args:
+        sign: 1 if the objective is maximised, -1 if it is minimised.
+        stopped_trials: What the strategy learns from a trial that was stopped: "observed",
+            the best value seen; "predicted", the best value that it was expected to reach,
+            where the rule has foretold one; "excluded", only that it was tried.
+        dry: Whether a rule makes a dry run, for which stops that only would have been are real.
+
+    Raises:
+        ValueError: If `stopped_trials` is none of these.
+    """
+
+    def __init__(self, sign: int, stopped_trials: str = "observed", dry: bool = False) -> None:
+        if stopped_trials not in CHOICES:
+            raise ValueError(
+                f"stopped_trials={stopped_trials!r} was given. Expected one of {list(CHOICES)}. "
+                "Leave it out to learn from the best value that a stopped trial has reached."
+            )
+        self.stopped_trials = stopped_trials
+        self.observed = History(sign=sign)
+        self.learnt = self.observed if stopped_trials == "observed" else History(sign=sign)
+        if dry:
+            self.observed.dry = History(sign=sign)
+
+    def put(self, record: Record, note: Note | None = None) -> None:
+        """Adds a trial, or replaces what was known of it."""
+        self.observed.put(record)
+        if self.learnt is not self.observed:
+            self.learnt.put(self._learnt(record, note.stop if note else None))
+        if self.observed.dry is not None:
+            self.observed.dry.put(_had_it_stopped(record, note.dry_stop if note else None))
+
+    def emptied(self) -> Knowledge:
+        """The same, of nothing yet."""
+        return Knowledge(self.observed.sign, self.stopped_trials, self.observed.dry is not None)
+
+    def _learnt(self, record: Record, stop: StopNote | None) -> Record:
+        if stop is None or record.status != "completed":
+            return record
+        if self.stopped_trials == "excluded":  # to the strategy it is a trial without a score
+            return replace(record, status="failed", score=None)
+        if stop.mean is None or not is_finite(stop.mean):
+            return record
+        return replace(record, score=self.observed.sign * stop.mean)
+
+
+def _had_it_stopped(record: Record, stop: StopNote | None) -> Record:
+    if stop is None:
+        return record
+    curves = [*record.earlier_curves, record.curve][: stop.execution + 1]
+    curve = curves[-1][: stop.epoch - record.first_epoch]
+    ended = replace(record, earlier_curves=tuple(curves[:-1]), curve=curve)
+    return as_stopped(ended, Verdict(True, stop.reason))
