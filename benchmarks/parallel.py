@@ -30,11 +30,13 @@ def maker(directory: Path, trials: int, epochs: int) -> Callable[[], Any]:
 
         def build(hp: Any) -> Any:
             model = keras.Sequential([keras.Input((8, 8, 1))])
-            for i in range(hp.Int("blocks", 1, 3)):
+            blocks = hp.Int("blocks", 1, 3)
+            for i in range(3):  # all asked for at once: what is proposed must not depend on when
                 with hp.conditional_scope("blocks", list(range(i + 1, 4))):
                     filters = hp.Int(f"filters_{i}", 8, 32, step=8)
-                model.add(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
-                model.add(keras.layers.MaxPooling2D())
+                if i < blocks:
+                    model.add(keras.layers.Conv2D(filters, 3, padding="same", activation="relu"))
+                    model.add(keras.layers.MaxPooling2D())
             model.add(keras.layers.Flatten())
             model.add(keras.layers.Dropout(hp.Float("dropout", 0.0, 0.5, step=0.1)))
             model.add(keras.layers.Dense(10, activation="softmax"))
