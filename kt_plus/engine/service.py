@@ -22,6 +22,9 @@ from keras_tuner.src.distribute.oracle_chief import OracleServicer
 from kt_plus.engine import workers
 from kt_plus.engine.client import CRASH_LIMIT, DEAD_WORKER, LONGEST_TEXT, MESSAGE
 
+LATE = 5.0
+"""Seconds that it waits for a worker that is about to ask for the first time."""
+
 LINGER = 30.0
 """Seconds that a chief without a supervisor waits for a worker that has fallen silent."""
 
@@ -71,7 +74,8 @@ class Service(OracleServicer):
         self._server.stop(0.5).wait()
 
     def _all_know(self) -> bool:
-        return not self.oracle.tuner_ids or time.monotonic() - self.last_heard > LINGER
+        silent = time.monotonic() - self.last_heard
+        return silent > (LINGER if self.oracle.tuner_ids else LATE)
 
     # Keras Tuner's handlers, each with what an error or a second thread would break.
 

@@ -33,6 +33,7 @@ def start(name: str, port: int, directory: Path, sabotage: Sabotage | None) -> P
         os.environ["KERASTUNER_ORACLE_PORT"] = str(port)
         tuner, fit_kwargs = sums(directory, sabotage, overwrite=name != "chief")()
         began = time.monotonic()
+        (directory / f"ready-{name}").touch()
         try:
             tuner.search(**fit_kwargs)
             tell({"event": "end"})
@@ -67,8 +68,15 @@ def killed(directory: Path) -> dict[str, Any]:
 
 
 def whole(directory: Path, sabotage: Sabotage | None = None) -> dict[str, list[Event]]:
+    """The workers wait for the chief, so that none comes when all is done."""
+    directory.mkdir(exist_ok=True)
+    for mark in directory.glob("ready-*"):
+        mark.unlink()
     port = free_port()
-    processes = {name: start(name, port, directory, sabotage) for name in NAMES}
+    processes = {name: start(name, port, directory, sabotage) for name in NAMES[1:]}
+    while len([*directory.glob("ready-*")]) < 2:
+        time.sleep(0.05)
+    processes = {NAMES[0]: start(NAMES[0], port, directory, sabotage), **processes}
     return {name: process.finish() for name, process in processes.items()}
 
 
