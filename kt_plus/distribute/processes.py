@@ -68,8 +68,9 @@ class Process:
         except subprocess.TimeoutExpired:
             self.kill()
             self._process.wait()
-        with contextlib.suppress(OSError):
-            os.remove(self._first_log)
+        if self.log != self._first_log:  # with a remote project it stays the only one
+            with contextlib.suppress(OSError):
+                os.remove(self._first_log)
 
     def last_lines(self, count: int = 30) -> str:
         """The end of its output."""

@@ -89,6 +89,7 @@ class Tuner(keras_tuner.Tuner):
         self._validation_freq = 1
         self._objective_seen = False
         _check_names(type(self), kwargs)
+        _check_directory(str(kwargs.get("directory") or "."))
         storage.make_folder(str(kwargs.get("directory") or "."))
         if self._is_worker():
             kwargs["overwrite"] = False  # the chief has overwritten, and may be running
@@ -373,6 +374,16 @@ def _checkpoint_size(model: Any) -> int:
     optimizer = getattr(model, "optimizer", None)
     weights = [*getattr(model, "variables", ()), *getattr(optimizer, "variables", ())]
     return 4 * sum(math.prod(weight.shape) for weight in weights)
+
+
+def _check_directory(directory: str) -> None:
+    """Raises if it is a remote one that Keras Tuner would take for a local one."""
+    if "://" in directory and keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"directory={directory!r} was given, with Keras on {keras.backend.backend()}. A remote "
+            "directory is reached through tf.io.gfile, which Keras Tuner uses with Keras on "
+            "TensorFlow only. Give a local or a mounted folder."
+        )
 
 
 def _check_interval(interval: Any) -> None:

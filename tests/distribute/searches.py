@@ -39,7 +39,9 @@ def space() -> kt.HyperParameters:
     return hp
 
 
-def sums(directory: Path, sabotage: Sabotage | None = None, **options: Any) -> Callable[[], Any]:
+def sums(
+    directory: Path | str, sabotage: Sabotage | None = None, **options: Any
+) -> Callable[[], Any]:
     """A `make_tuner` for a search of ten trials, all different."""
 
     def make_tuner() -> Any:

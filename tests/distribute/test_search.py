@@ -77,11 +77,21 @@ def test_a_directory_of_ones_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_another_address_warns(tmp_path: Path) -> None:
-    tuner = kt_plus.distribute.search(sums(tmp_path), workers=1, address="localhost")
+def test_a_remote_directory(tmp_path: Path) -> None:
+    """One that is reached through tf.io.gfile, as gs:// is."""
+    tuner = kt_plus.distribute.search(sums(f"file://{tmp_path}"), workers=2)
     check_complete(tuner, tmp_path)
-    log = (tmp_path / "p" / "logs" / "chief.log").read_text()
-    assert "authentication" not in log
+    assert (tmp_path / "p" / "worker1.json").exists()
+
+
+@pytest.mark.slow
+def test_another_address_warns(tmp_path: Path) -> None:
+    for address, warns in (("localhost", False), ("0.0.0.0", True)):
+        place = tmp_path / address
+        tuner = kt_plus.distribute.search(sums(place), workers=1, address=address)
+        check_complete(tuner, place)
+        log = (place / "p" / "logs" / "chief.log").read_text()
+        assert ("no authentication" in log.replace("\n", " ")) == warns
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ class KillAt(keras.callbacks.Callback):
             raise Killed
 
 
-def search(directory: Path, kill_at: int | None = None, **options: Any) -> Any:
+def search(directory: Path | str, kill_at: int | None = None, **options: Any) -> Any:
     """A search of one trial, in this process; the epochs that it began are in `KillAt`."""
     KillAt.place = kill_at
     KillAt.epochs.clear()
@@ -162,6 +162,20 @@ def test_the_best_weights_are_those_of_the_score(tmp_path: Path) -> None:
     best.write_bytes(b"half of a later epoch's")
     tuner = attempt(None)
     assert tuner.oracle.trials["0"].best_step == 0
+    assert tuner.get_best_models()[0].evaluate(*VALIDATION, verbose=0)[0] == pytest.approx(
+        tuner.oracle.trials["0"].score, rel=1e-6
+    )
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_remote_directory(tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        search(f"file://{tmp_path}", 2)
+    assert {path.name for path in tmp_path.glob("p/*/resume/*")} > {"state.npz"}
+    tuner = search(f"file://{tmp_path}")
+    assert KillAt.epochs == [2, 3]
+    assert len(tuner.oracle.history[0].curve) == 4
+    assert not [*tmp_path.glob("p/*/resume")]
     assert tuner.get_best_models()[0].evaluate(*VALIDATION, verbose=0)[0] == pytest.approx(
         tuner.oracle.trials["0"].score, rel=1e-6
     )
