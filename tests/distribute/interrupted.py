@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,4 +18,6 @@ def make_tuner() -> Any:
 
 
 if __name__ == "__main__":
+    # In the background of a shell it is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     kt_plus.distribute.search(make_tuner, workers=2)
