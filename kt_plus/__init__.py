@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kt_plus import oracles, results, testing, tuners
+    from kt_plus import distribute, oracles, results, testing, tuners
     from kt_plus.engine.history import DONE, WAIT, History, Proposal, Record, Verdict
     from kt_plus.engine.oracle import Oracle
     from kt_plus.engine.space import Space
@@ -45,6 +45,7 @@ _HOMES = {
     "kt_plus.search_strategies.base": ("Strategy",),
 }
 _MODULES = {
+    "distribute": "kt_plus.distribute",
     "errors": "kt_plus.errors",
     "oracles": "kt_plus.oracles",
     "results": "kt_plus.results",
@@ -70,6 +71,7 @@ __all__ = [
     "Strategy",
     "Tuner",
     "Verdict",
+    "distribute",
     "oracles",
     "results",
     "stopping",

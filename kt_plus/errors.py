@@ -17,5 +17,17 @@ class BuildError(FatalError, RuntimeError):
     """The model cannot be built with the default values of its hyperparameters."""
 
 
+class ChiefLostError(FatalError, RuntimeError):
+    """A worker's chief has gone. The search goes on when both are started again."""
+
+
+class SearchEndedError(FatalError, RuntimeError):
+    """The chief has ended the search because of an error, which this one tells."""
+
+
+class ParallelSearchError(FatalError, RuntimeError):
+    """A parallel search cannot go on: its processes die, or cannot be started."""
+
+
 class ResultsError(FatalError, ValueError):
     """There is no project to take results from, or it does not hold what is asked for."""

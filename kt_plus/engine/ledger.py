@@ -117,6 +117,9 @@ class Note:
         stop: Where it was ended early and why, if it was.
         dry_stop: Where it would have been, if that was a dry run.
         seen: The place in the order of ends of the first end after it was proposed.
+        worker: The tuner id of the worker that runs it; `None` while nobody does.
+        crashes: How often in a row its process has died without a new epoch.
+        crash_epochs: How many epochs were known when it died.
     """
 
     started: int
@@ -134,6 +137,9 @@ class Note:
     stop: StopNote | None = None
     dry_stop: StopNote | None = None
     seen: int | None = None
+    worker: str | None = None
+    crashes: int = 0
+    crash_epochs: int = -1
 
     @property
     def stop_reason(self) -> str | None:
@@ -150,12 +156,20 @@ class Note:
         """The number of epochs run and reported, in all executions."""
         return sum(len(curve.values) for curve in self.curves)
 
-    def begin_attempt(self) -> None:
-        """Forgets the curves of an attempt that was interrupted or failed."""
-        self.curves, self.stop, self.dry_stop, self.ended = [], None, None, None
+    def begin_attempt(self, worker: str, interrupted: bool) -> None:
+        """Forgets the curves of an attempt that failed; one that was interrupted may go on."""
+        if not interrupted:
+            self.curves, self.stop, self.dry_stop = [], None, None
+        self.ended, self.worker = None, worker
+
+    def count_crash(self) -> None:
+        """Takes a death of the process that ran it. A new epoch since the last one excuses it."""
+        self.crashes = 1 if self.epochs > self.crash_epochs else self.crashes + 1
+        self.crash_epochs = max(self.epochs, self.crash_epochs)
 
     def report(self, epoch: int, value: float, execution: int) -> None:
         """Adds a point to the curve of an execution, which may go on from an earlier epoch."""
+        del self.curves[execution + 1 :]  # of an attempt that was interrupted later
         if self.stop is not None and self.stop.is_after(execution, epoch):
             self.stop = None
         if self.dry_stop is not None and self.dry_stop.is_after(execution, epoch):

@@ -357,9 +357,10 @@ class Oracle(keras_tuner.Oracle):
 
     def _begin(self, trial: Any, tuner_id: str) -> Any:
         """Starts an attempt at the trial, a first or a further one."""
+        interrupted = trial.status == Status.RUNNING
         trial.status, trial.message, trial.score, trial.best_step = Status.RUNNING, None, None, 0
         trial.metrics = type(trial.metrics)()
-        self.notes[trial.trial_id].begin_attempt()
+        self.notes[trial.trial_id].begin_attempt(tuner_id, interrupted)
         self._save_trial(trial)
         if trial.trial_id not in self.trials:
             self.trials[trial.trial_id] = trial
@@ -414,7 +415,7 @@ class Oracle(keras_tuner.Oracle):
         trial.status, trial.message = ended.status, ended.message
         if trial.status == Status.COMPLETED:
             self._score(trial)
-        note.attempts += 1
+        note.attempts, note.worker = note.attempts + 1, None
         began = self._trial_began.pop(trial.trial_id, None)
         note.seconds = time.monotonic() - began if began is not None else 0.0
         note.search_seconds = self.budget.seconds
@@ -424,6 +425,8 @@ class Oracle(keras_tuner.Oracle):
         if not retry:
             note.ended = self._ends
         self._save_trial(trial)
+        trial_dir = os.path.dirname(project.trial_file(self, trial.trial_id))
+        storage.remove_folder(project.resume_folder(trial_dir))
         self._settle(trial, retry)
 
     def _settle(self, trial: Any, retry: bool) -> None:

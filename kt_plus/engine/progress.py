@@ -75,18 +75,7 @@ class Progress:
 
     def _open(self) -> Any:
         if self._bar is None:
-            with warnings.catch_warnings():
-                # Without ipywidgets tqdm warns, and draws its bar as text, which will do.
-                warnings.simplefilter("ignore")
-                from tqdm.auto import tqdm
-
-                self._bar = tqdm(
-                    total=self.oracle.max_trials,
-                    initial=len(self.oracle.end_order),
-                    desc="Trials",
-                    bar_format=FORMAT,
-                    mininterval=0.2,
-                )
+            self._bar = open_bar(self.oracle.max_trials, len(self.oracle.end_order))
         return self._bar
 
     def _show(self) -> None:
@@ -113,6 +102,16 @@ class Progress:
         trials = ended / self.oracle.max_trials if self.oracle.max_trials else 0.0
         share = max(trials, self.oracle.budget.share())
         return self.oracle.budget.seconds * (1 - share) / share if ended and share else None
+
+
+def open_bar(total: int | None, ended: int = 0) -> Any:
+    """A bar for trials, in a terminal or a notebook."""
+    with warnings.catch_warnings():
+        # Without ipywidgets tqdm warns, and draws its bar as text, which will do.
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
+
+        return tqdm(total=total, initial=ended, desc="Trials", bar_format=FORMAT, mininterval=0.2)
 
 
 def _clock(seconds: float) -> str:

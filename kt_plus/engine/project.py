@@ -31,6 +31,11 @@ def trial_file(oracle: Oracle, trial_id: str) -> str:
     return os.path.join(directory(oracle), f"trial_{trial_id}", "trial.json")
 
 
+def resume_folder(trial_dir: str) -> str:
+    """Where the checkpoints of a running trial are kept."""
+    return os.path.join(trial_dir, "resume")
+
+
 def directory(oracle: Oracle) -> str:
     """The project directory of the oracle's search."""
     return os.path.join(str(oracle._directory), oracle._project_name)

@@ -17,7 +17,7 @@ def proposal_rng(seed: int, trials_started: int) -> np.random.Generator:
     return np.random.default_rng([seed % 2**63, trials_started])
 
 
-def training_seed(seed: int, trial_id: str, execution: int) -> int:
-    """The 31-bit seed of a trial's weights, dropout and data order."""
-    words = [seed % 2**63, execution, *trial_id.encode()]
+def training_seed(seed: int, trial_id: str, execution: int, epoch: int | None = None) -> int:
+    """The 31-bit seed of a trial's weights, dropout and data order, or of one epoch's."""
+    words = [seed % 2**63, execution, *trial_id.encode(), *([] if epoch is None else [2**8, epoch])]
     return int(np.random.SeedSequence(words).generate_state(1)[0] >> 1)

@@ -7,8 +7,9 @@ import errno
 import json
 import os
 import shutil
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,75 @@ def write_json(path: str, content: Any) -> None:
             _replace(path, text)
     except OSError as error:
         raise unwritable(path, error) from error
+
+
+def write_bytes(path: str, content: Any) -> None:
+    """Writes a file so that a reader finds the old content or the new, never a part.
+
+    Raises:
+        StorageError: If it cannot be written. The old content is then still there.
+    """
+    with replaced(path) as partial, open(partial, "wb") as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def replaced(path: str) -> Iterator[str]:
+    """The name of a local file to write, which becomes `path`, as a whole, when it is written.
+
+    Raises:
+        StorageError: If it cannot be written. The old content is then still there.
+    """
+    remote, ending = _is_remote(path), "." + os.path.basename(path).partition(".")[2]
+    folder = tempfile.mkdtemp() if remote else os.path.dirname(path)
+    partial = os.path.join(folder, f"partial-{os.getpid()}-{threading.get_ident()}{ending}")
+    try:
+        yield partial
+        if remote:
+            _gfile().copy(partial, path, overwrite=True)
+        else:
+            os.replace(partial, path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(partial)
+        if remote:
+            os.rmdir(folder)
+
+
+def read_bytes(path: str) -> bytes:
+    """The content of a file."""
+    with _gfile().GFile(path, "rb") if _is_remote(path) else open(path, "rb") as file:
+        return bytes(file.read())
+
+
+def link(source: str, target: str) -> None:
+    """Makes `target` the same file as `source`, which is replaced but never written in place."""
+    if _is_remote(source):
+        _gfile().copy(source, target, overwrite=True)
+        return
+    with replaced(target) as partial:
+        try:
+            os.link(source, partial)
+        except OSError:  # not every file system has links
+            shutil.copyfile(source, partial)
+
+
+def remove_others(folder: str, names: Collection[str]) -> None:
+    """Removes all files of a folder but those of these names."""
+    for name in _gfile().listdir(folder) if _is_remote(folder) else os.listdir(folder):
+        if name not in names:
+            path = os.path.join(folder, name)
+            _gfile().remove(path) if _is_remote(path) else os.remove(path)
+
+
+def remove_folder(folder: str) -> None:
+    """Removes a folder, if there is one."""
+    if not _is_remote(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    elif _gfile().exists(folder):
+        _gfile().rmtree(folder)
 
 
 def unwritable(path: str, error: OSError) -> StorageError:

@@ -18,11 +18,13 @@ import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FatalValueError
 
-from kt_plus.engine import storage
+from kt_plus.engine import project, storage
+from kt_plus.engine.checkpoints import BestEpoch, Checkpointing, Checkpoints, EpochSeeds
 from kt_plus.engine.exploration import AskedValues, explore, explore_configuration
 from kt_plus.engine.ledger import CURVE, EXECUTION, HORIZON, RESERVED, UNUSED, without_reserved
 from kt_plus.engine.oracle import OPTIONS, Oracle
 from kt_plus.engine.seeds import training_seed
+from kt_plus.engine.workers import role
 from kt_plus.errors import StorageError
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -44,6 +46,11 @@ class Tuner(keras_tuner.Tuner):
         oracle: The search, a `kt_plus.Oracle` or any `keras_tuner.Oracle`.
         hypermodel: A function from `HyperParameters` to a compiled model, or a
             `keras_tuner.HyperModel`.
+        checkpoint_interval: Seconds of training after which the state of a running trial is
+            saved, at the end of an epoch: weights, optimizer, and what EarlyStopping,
+            ReduceLROnPlateau and ModelCheckpoint have counted. A trial whose process dies
+            then goes on from there. Saving takes a fiftieth of the time at most; with 0 it is
+            done after every epoch. `None` saves nothing.
         **kwargs: Whatever `keras_tuner.Tuner` takes: `directory`, `project_name`,
             `overwrite`, `executions_per_trial`, `max_model_size`, `tuner_id`, ...
 
@@ -61,7 +68,17 @@ class Tuner(keras_tuner.Tuner):
     ```
     """
 
-    def __init__(self, oracle: Any, hypermodel: Any = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        oracle: Any,
+        hypermodel: Any = None,
+        *,
+        checkpoint_interval: float | None = 30.0,
+        **kwargs: Any,
+    ) -> None:
+        _check_interval(checkpoint_interval)
+        self.checkpoint_interval = checkpoint_interval
+        self._checkpoints: Checkpoints | None = None
         self._seed: int | None = getattr(oracle, "seed", None)
         self._trial_id = ""
         self._execution = 0
@@ -72,8 +89,15 @@ class Tuner(keras_tuner.Tuner):
         self._validation_freq = 1
         self._objective_seen = False
         _check_names(type(self), kwargs)
+        _check_directory(str(kwargs.get("directory") or "."))
         storage.make_folder(str(kwargs.get("directory") or "."))
+        if self._is_worker():
+            kwargs["overwrite"] = False  # the chief has overwritten, and may be running
         super().__init__(oracle, hypermodel, **kwargs)
+        if self._is_worker():
+            from kt_plus.engine.client import Client
+
+            self.oracle = Client(self.oracle)
         self._check_initial_configurations(oracle)
 
     def __repr__(self) -> str:
@@ -89,11 +113,14 @@ class Tuner(keras_tuner.Tuner):
         """
         if not self._is_worker():
             self.save()  # so that a search killed in its first trial can be resumed
-        try:
-            super().search(*fit_args, **fit_kwargs)
-        finally:
-            if isinstance(self.oracle, Oracle):
-                self.oracle.pause()
+        if role() == "chief":
+            return self._lead(fit_kwargs.get("verbose", 1))
+        with self.oracle.watched() if self._is_worker() else contextlib.nullcontext():
+            try:
+                super().search(*fit_args, **fit_kwargs)
+            finally:
+                if isinstance(self.oracle, Oracle):
+                    self.oracle.pause()
 
     def pre_create_trial(self) -> None:
         """Lets an idle worker wait a little longer each time it asks in vain."""
@@ -105,7 +132,7 @@ class Tuner(keras_tuner.Tuner):
         """Makes ready for another trial."""
         super().on_trial_begin(trial)
         self._trial_id, self._execution, self._stopped = trial.trial_id, 0, False
-        self._idle_pause = 0.0
+        self._idle_pause, self._checkpoints = 0.0, None
         self._set_seed()
 
     def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
@@ -117,6 +144,8 @@ class Tuner(keras_tuner.Tuner):
         for directive, argument in (("epochs", "epochs"), ("initial_epoch", "initial_epoch")):
             if RESERVED + directive in values:
                 kwargs[argument] = int(values[RESERVED + directive])
+        if not getattr(self.oracle, "multi_worker", False):
+            self._checkpoints = self._checkpoints_of(trial)
         try:
             return super().run_trial(trial, *args, **kwargs)
         except StorageError:
@@ -188,6 +217,14 @@ class Tuner(keras_tuner.Tuner):
         if not self._is_worker():
             self.oracle.save()
         storage.write_json(self._get_tuner_fname(), self.get_state())
+
+    def _lead(self, verbose: Any) -> None:
+        """Serves the search to the workers that Keras Tuner's environment variables lead here."""
+        from kt_plus.engine.service import Service
+
+        self.oracle.verbose = verbose
+        address = os.environ["KERASTUNER_ORACLE_IP"]
+        Service(self.oracle, address, int(os.environ["KERASTUNER_ORACLE_PORT"])).wait()
 
     def _best_trials(self, number: int) -> list[Any]:
         trials = self.oracle.get_best_trials(number)
@@ -283,7 +320,13 @@ class Tuner(keras_tuner.Tuner):
     def _build_and_fit_model(self, trial: Any, *args: Any, **kwargs: Any) -> Any:
         if self._stopped and self._execution:
             return self._results  # a hopeless configuration is not executed again
-        callbacks = kwargs.get("callbacks") or []
+        execution, checkpoints = self._execution, self._checkpoints
+        if checkpoints is not None and execution < checkpoints.execution:
+            self._execution += 1
+            self._stopped = bool(checkpoints.meta.get("stopped"))
+            self._results = checkpoints.results[execution]
+            return self._results
+        callbacks = kwargs["callbacks"] = self._with_checkpoints(kwargs.get("callbacks") or [])
         self._fitting = next((c for c in callbacks if type(c).__name__ == "TunerCallback"), None)
         freq = kwargs.get("validation_freq", 1)
         self._validation_freq = freq if isinstance(freq, int) else max(freq)
@@ -292,7 +335,25 @@ class Tuner(keras_tuner.Tuner):
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
         if isinstance(self._results, keras.callbacks.History) and freq != 1:
             _repeat_unvalidated(self._results, freq)
+        if checkpoints is not None and self._execution < self.executions_per_trial:
+            checkpoints.end_execution(self._results, self._stopped)
         return self._results
+
+    def _checkpoints_of(self, trial: Any) -> Checkpoints:
+        best = BestEpoch(self.oracle.objective, self._get_checkpoint_fname(trial.trial_id))
+        folder = project.resume_folder(self.get_trial_dir(trial.trial_id))
+        values = trial.hyperparameters.values
+        return Checkpoints(folder, self.checkpoint_interval, values, best)
+
+    def _with_checkpoints(self, callbacks: list[Any]) -> list[Any]:
+        """The callbacks of a fit, with our own for Keras Tuner's that keeps the best weights."""
+        checkpoints = self._checkpoints
+        if checkpoints is None:
+            return callbacks
+        ours = [checkpoints.best if type(c).__name__ == "SaveBestEpoch" else c for c in callbacks]
+        if self._seed is not None:
+            ours.insert(0, EpochSeeds(self._seed, self._trial_id, self._execution))
+        return [*ours, Checkpointing(checkpoints, callbacks)]
 
 
 def _repeat_unvalidated(history: Any, freq: Any) -> None:
@@ -315,6 +376,25 @@ def _checkpoint_size(model: Any) -> int:
     return 4 * sum(math.prod(weight.shape) for weight in weights)
 
 
+def _check_directory(directory: str) -> None:
+    """Raises if it is a remote one that Keras Tuner would take for a local one."""
+    if "://" in directory and keras.backend.backend() != "tensorflow":
+        raise ValueError(
+            f"directory={directory!r} was given, with Keras on {keras.backend.backend()}. A remote "
+            "directory is reached through tf.io.gfile, which Keras Tuner uses with Keras on "
+            "TensorFlow only. Give a local or a mounted folder."
+        )
+
+
+def _check_interval(interval: Any) -> None:
+    number = isinstance(interval, (int, float)) and not isinstance(interval, bool)
+    if interval is not None and not (number and interval >= 0):
+        raise ValueError(
+            f"checkpoint_interval={interval!r} was given. Expected a number of seconds, 0 for "
+            "every epoch, or None for no checkpoints."
+        )
+
+
 def _is_users(thing: Any) -> bool:
     """Whether a class or function was defined outside kt_plus."""
     return thing.__module__.partition(".")[0] != "kt_plus"
@@ -326,7 +406,8 @@ def _check_names(search: type, arguments: dict[str, Any]) -> None:
     unknown = sorted(arguments.keys() - taken)
     if not unknown:
         return
-    known = sorted({*taken, *OPTIONS, *inspect.signature(search.__init__).parameters})
+    own = [*inspect.signature(search.__init__).parameters, "checkpoint_interval"]
+    known = sorted({*taken, *OPTIONS, *own})
     near = [match for name in unknown for match in difflib.get_close_matches(name, known, 1)]
     raise ValueError(
         f"Unrecognized arguments {unknown} for {search.__name__}. "

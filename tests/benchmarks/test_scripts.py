@@ -7,9 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks import overhead, proposals, strategies
+from benchmarks import overhead, proposals, scaling, strategies
 from benchmarks.methods import Unavailable, parse, spread
+from benchmarks.simulator import Completed, Run
 from benchmarks.tables import Synthetic
+from tests.integration.test_kill import run
 
 
 def cells(output: str) -> dict[str, list[str]]:
@@ -116,3 +118,38 @@ def test_seeds_are_far_apart():
     seeds = sorted(spread(number) for number in range(200))
     assert min(b - a for a, b in pairwise(seeds)) > 5_000
     assert all(0 < seed < 2**31 for seed in seeds)
+
+
+def test_scaling_prints_one_table(capsys):
+    settings = "--table synthetic --seeds 2 --trials 20 --workers 1 4 --regret 6"
+    scaling.main([*settings.split(), "--methods", "kt_plus.RandomSearch"])
+    lines = [line for line in capsys.readouterr().out.splitlines() if "RandomSearch" in line]
+    one, four = ([cell.strip() for cell in line.strip("| ").split("|")] for line in lines)
+    assert one[1:3] == ["1", "100%"]
+    assert four[1:3] == ["4", "100%"]
+    assert float(one[3]) > float(four[3]) > 0
+    assert float(four[4]) > 1
+
+
+def test_the_time_to_a_regret_is_that_of_what_would_be_returned():
+    def trial(score, regret, finished):
+        return Completed({}, score, regret, 1.0, 0.0, finished, "worker0")
+
+    # The second one is good enough, but not the best observed by then.
+    run = Run((trial(3.0, 2.0, 1.0), trial(2.0, 0.5, 2.0), trial(4.0, 0.9, 3.0)), 1, 0.0)
+    assert scaling.time_to(run, 1.0) == 3.0
+    assert scaling.time_to(run, 2.0) == 1.0
+    assert scaling.time_to(run, 0.1) == float("inf")
+
+
+@pytest.mark.slow  # imports Keras Tuner in a process of its own
+def test_a_chief_serves():
+    methods = "kt.RandomSearch kt_plus.RandomSearch kt.NoSuchSearch"
+    settings = f"--behind 5 20 --trials 16 --workers 4 --methods {methods}"
+    table = run("benchmarks.chief", *settings.split())
+    lines = [line.strip("| ").split("|") for line in table.splitlines() if line.startswith("| k")]
+    assert [[cell.strip() for cell in cells[:2]] for cells in lines] == [
+        [method, behind] for method in methods.split()[:2] for behind in ("5", "20")
+    ]
+    assert all(float(cells[2]) > 0 for cells in lines)
+    assert "Left out: kt.NoSuchSearch" in table

@@ -77,7 +77,9 @@ def test_executions_have_a_curve_each():
             note.report(epoch, execution + epoch / 10, execution)
     assert [curve.values for curve in note.curves] == [[0.0, 0.1, 0.2], [1.0, 1.1, 1.2]]
     assert note.epochs == 6
-    note.begin_attempt()
+    note.begin_attempt("worker0", interrupted=True)
+    assert note.epochs == 6
+    note.begin_attempt("worker0", interrupted=False)
     assert (note.curves, note.epochs) == ([], 0)
 
 
@@ -161,8 +163,8 @@ def test_training_that_goes_on_from_before_a_stop_forgets_it(name, execution, ep
 
 def test_a_new_attempt_forgets_why_the_last_one_was_stopped():
     note = Note(0, stop=StopNote(3, "low"), dry_stop=StopNote(2, "low"))
-    note.begin_attempt()
-    assert note == Note(0)
+    note.begin_attempt("worker0", interrupted=False)
+    assert note == Note(0, worker="worker0")
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -1,0 +1,202 @@
+"""The processes of a parallel search on a Ray cluster: Ray places them, an actor starts each."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from kt_plus.distribute.messages import Gone, Job, Tell
+from kt_plus.distribute.processes import THREADS, Process, inherited_environment
+
+POLL_PAUSE = 0.2
+"""Seconds between two questions to an actor."""
+
+PATIENCE = 60.0
+"""Seconds to wait for an actor's answer before asking again; Ray itself finds out if it is dead."""
+
+AUTO = "auto"
+"""As an address: that of the node on which the chief runs."""
+
+
+class Host:
+    """The actor: starts the process of one worker, or of the chief, where Ray has placed it."""
+
+    def __init__(self) -> None:
+        self._said: queue.Queue[Any] = queue.Queue()
+        self._process: Process | None = None
+
+    def start(self, variables: dict[str, str]) -> None:
+        """Starts the process, with these environment variables besides those of the actor."""
+        self._said = said = queue.Queue()
+        self._process = Process({**inherited_environment(), **variables}, said.put)
+
+    def poll(self) -> list[Any]:
+        """What the process has said since the last time."""
+        said = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                said.append(self._said.get_nowait())
+        return said
+
+    def give(self, job: Job) -> None:
+        """Tells the process what to do."""
+        if job.address == AUTO:
+            import ray
+
+            job = replace(job, address=ray.util.get_node_ip_address())
+        self._process.give(job)
+
+    def ask_to_end(self) -> None:
+        """Lets the process end itself."""
+        self._process.ask_to_end()
+
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self._process.kill()
+
+    def last_lines(self) -> str:
+        """The end of its output."""
+        return self._process.last_lines()
+
+
+class Remote:
+    """A process that an actor has started.
+
+    Args:
+        actor: The actor.
+        variables: Environment variables of the process.
+        tell: Told what the process says, and at last that it is `Gone`.
+    """
+
+    def __init__(self, actor: Any, variables: dict[str, str], tell: Tell) -> None:
+        self.actor, self._tell = actor, tell
+        self._gone = threading.Event()
+        self._started = actor.start.remote(variables)
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def give(self, job: Job) -> None:
+        self.actor.give.remote(job)
+
+    def ask_to_end(self) -> None:
+        self.actor.ask_to_end.remote()
+
+    def kill(self) -> None:
+        self.actor.kill.remote()
+
+    def wait(self, seconds: float) -> None:
+        if not self._gone.wait(seconds):
+            self.kill()
+
+    def last_lines(self) -> str:
+        import ray
+
+        try:
+            return str(ray.get(self.actor.last_lines.remote(), timeout=10))
+        except ray.exceptions.RayError:
+            return ""
+
+    def _listen(self) -> None:
+        import ray
+
+        while not self._gone.is_set():
+            try:
+                ray.get(self._started)
+                messages = ray.get(self.actor.poll.remote(), timeout=PATIENCE)
+            except ray.exceptions.GetTimeoutError:
+                continue
+            except ray.exceptions.RayError as error:
+                messages = [Gone(f"its Ray actor failed: {str(error).strip().splitlines()[-1]}")]
+            for message in messages:
+                if isinstance(message, Gone):
+                    self._gone.set()
+                self._tell(message)
+            time.sleep(POLL_PAUSE)
+
+
+class Cluster:
+    """Starts processes on the Ray cluster that is connected, or else on one of this machine.
+
+    Args:
+        resources: What a worker needs, as `ray.remote` takes it: `num_cpus`, `num_gpus`,
+            `memory`; other names are resources of the cluster's own.
+
+    Raises:
+        ImportError: If Ray is not installed.
+    """
+
+    def __init__(self, resources: Mapping[str, float] | None) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise ImportError(
+                'backend="ray" needs Ray: pip install "kt_plus[ray]". backend="process" needs '
+                "nothing more, on one machine."
+            ) from error
+        self._ray, self._started_here = ray, not ray.is_initialized()
+        if self._started_here:
+            ray.init(include_dashboard=False, log_to_driver=False)
+        self._options = _options(resources or {"num_cpus": 1})
+        self._actors: dict[str, Any] = {}
+
+    @property
+    def address(self) -> str:
+        """Where a chief can be reached by all nodes, if that needs no decision of the user's.
+
+        Raises:
+            ValueError: If it does.
+        """
+        nodes = [node for node in self._ray.nodes() if node["Alive"]]
+        if len(nodes) > 1:
+            self.close()
+            raise ValueError(
+                f"The Ray cluster has {len(nodes)} nodes, so that the chief must listen on an "
+                'address that they reach. Give address="auto" for that of its node; Keras '
+                "Tuner's service has no authentication, so the cluster's network must be private."
+            )
+        return "127.0.0.1"
+
+    def start(self, name: str, place: int | None, tell: Tell) -> Remote:
+        """Starts the process of a worker, or with no place that of the chief."""
+        threads = max(1, int(self._options.get("num_cpus", 1))) if place is not None else 1
+        variables = {variable: str(threads) for variable in THREADS if variable not in os.environ}
+        keras: Any = sys.modules.get("keras")
+        if keras is not None:
+            variables["KERAS_BACKEND"] = keras.backend.backend()
+        if place is None:
+            variables["CUDA_VISIBLE_DEVICES"] = "-1"
+        return Remote(self._actor(name, place), variables, tell)
+
+    def close(self) -> None:
+        """Ends the actors, and the cluster if it was started here."""
+        for actor in self._actors.values():
+            with contextlib.suppress(Exception):
+                self._ray.kill(actor)
+        if self._started_here:
+            self._ray.shutdown()
+
+    def _actor(self, name: str, place: int | None) -> Any:
+        """The actor of that name, a new one if it is dead."""
+        actor = self._actors.get(name)
+        try:
+            if actor is not None:
+                self._ray.get(actor.poll.remote(), timeout=10)
+                return actor
+        except self._ray.exceptions.RayError:
+            with contextlib.suppress(Exception):
+                self._ray.kill(actor)
+        options = self._options if place is not None else {"num_cpus": 0}
+        self._actors[name] = self._ray.remote(Host).options(**options).remote()
+        return self._actors[name]
+
+
+def _options(resources: Mapping[str, float]) -> dict[str, Any]:
+    known = {k: v for k, v in resources.items() if k in ("num_cpus", "num_gpus", "memory")}
+    own = {name: value for name, value in resources.items() if name not in known}
+    return {**known, "resources": own} if own else dict(known)

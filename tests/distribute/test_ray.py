@@ -1,0 +1,32 @@
+"""The same on a Ray cluster: one that is started here, with a process for each actor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kt_plus
+from tests.distribute import searches
+from tests.distribute.searches import check_complete, processes, sums
+
+
+@pytest.mark.slow
+def test_a_worker_and_the_chief_die_on_a_ray_cluster(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    worker = searches.once(tmp_path, "02", 1, searches.kill_self)
+    chief = searches.once(tmp_path, "06", 1, searches.kill_chief)
+
+    def sabotage(tuner: Any, trial: Any, epoch: int) -> None:
+        worker(tuner, trial, epoch)
+        chief(tuner, trial, epoch)
+
+    resources = {"num_cpus": 0.5}
+    tuner = kt_plus.distribute.search(
+        sums(tmp_path, sabotage), workers=2, backend="ray", resources=resources
+    )
+    check_complete(tuner, tmp_path)
+    started = processes(tmp_path)
+    assert len(started["chief"]) == 2
+    assert len(started["worker0"]) + len(started["worker1"]) == 3
