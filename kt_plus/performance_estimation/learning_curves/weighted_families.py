@@ -161,8 +161,8 @@ class _Posterior:
         n = len(self._values)
         with np.errstate(over="ignore"):
             squares = ((curves[:, :n] - self._values) ** 2).sum(axis=1)
+            log_density = -n * log_sigma - 0.5 * squares * np.exp(-2 * log_sigma)
         mean, spread = _LOG_NOISE
-        log_density = -n * log_sigma - 0.5 * squares * np.exp(-2 * log_sigma)
         log_density -= 0.5 * ((log_sigma - mean) / spread) ** 2
         allowed = (samples[:, :_K] > 0).all(axis=1) & (curves[:, n] < curves[:, -1])
         allowed &= ((curves >= 0) & (curves <= 1)).all(axis=1) & (log_sigma < _LOG_NOISE_LIMIT)
