@@ -17,7 +17,7 @@ TFX_TESTS ?= -m "tfx or not slow"
 VERSIONS := -c 'from importlib.metadata import version; import sys; \
 	print("==", *(f"{name} {version(name)}" for name in sys.argv[1:]))'
 
-BENCHMARKS ?= $(shell grep -ls '__name__ == "__main__"' benchmarks/*.py)
+BENCHMARKS ?= $(shell grep -ls '__name__ == "__main__"' benchmarks/*.py benchmarks/*/*.py)
 COMPILE = $(UV) pip compile --quiet --upgrade --python-version=3.10 --no-annotate --no-emit-package=kt-plus \
 	--custom-compile-command="make locks"
 

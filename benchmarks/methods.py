@@ -25,6 +25,7 @@ QUICK = (
     "kt.RandomSearch",
     "kt_plus.RandomSearch",
     "kt_plus.EvolutionarySearch",
+    "kt_plus.ReinforcementLearning",
     "optuna.Random",
     "optuna.TPE",
     "optuna.NSGAII",

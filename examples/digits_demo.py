@@ -20,6 +20,7 @@ from digits_report import Outcome, draw, table
 
 KERAS_TUNER = "keras_tuner.RandomSearch"
 KT_PLUS = "kt_plus.EvolutionarySearch"
+REINFORCEMENT_LEARNING = "kt_plus.ReinforcementLearning"
 
 CHANGES = """\
 What it takes in a program of your own:
@@ -48,7 +49,9 @@ def main() -> int:
     if arguments.fresh:
         shutil.rmtree(folder, ignore_errors=True)
     try:
-        outcomes = race(folder, arguments.small, arguments.seed)
+        third = [REINFORCEMENT_LEARNING] if arguments.reinforcement_learning else []
+        names = [KERAS_TUNER, KT_PLUS, *third]
+        outcomes = race(folder, names, arguments.small, arguments.seed)
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second press would only garble the end
         print("\nInterrupted. The same command goes on from here.", flush=True)
@@ -63,13 +66,16 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="another seed, another race")
     parser.add_argument("--fresh", action="store_true", help="forget what was done before")
     parser.add_argument("--small", action="store_true", help="a few short trials only")
+    parser.add_argument(
+        "--reinforcement-learning", action="store_true", help=f"also {REINFORCEMENT_LEARNING}"
+    )
     parser.add_argument("--output", type=Path, default=Path("demo_output"), help="where to work")
     return parser.parse_args()
 
 
-def race(folder: Path, small: bool, seed: int) -> list[Outcome]:
-    """The outcomes of both searches: read if they are there, else searched for."""
-    files = {name: folder / name / "outcome.json" for name in (KERAS_TUNER, KT_PLUS)}
+def race(folder: Path, names: list[str], small: bool, seed: int) -> list[Outcome]:
+    """The outcomes of the searches: read if they are there, else searched for."""
+    files = {name: folder / name / "outcome.json" for name in names}
     if all(file.exists() for file in files.values()):
         print(f"This race was run before; --fresh runs it anew. Its files are in {folder}.")
         return [Outcome.read(file) for file in files.values()]
@@ -78,11 +84,10 @@ def race(folder: Path, small: bool, seed: int) -> list[Outcome]:
         import digits_search
     settings = digits_search.settings(small, seed)
     print(f"Each search may train {settings.trials * settings.epochs} epochs.", flush=True)
-    searches = (digits_search.keras_tuner_search, digits_search.kt_plus_search)
-    for (name, file), search in zip(files.items(), searches, strict=True):
+    for name, file in files.items():
         print(f"\n{name}", flush=True)
         if not file.exists():
-            search(name, folder, settings).write(file)
+            digits_search.search(name, folder, settings).write(file)
         print(f"finished: {Outcome.read(file)}", flush=True)
     return [Outcome.read(file) for file in files.values()]
 

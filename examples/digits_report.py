@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 # Okabe and Ito's palette, which the colour-blind can tell apart.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#8A8A8A"
-STYLES = ({"color": ORANGE, "linestyle": "--"}, {"color": BLUE, "linestyle": "-"})
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#8A8A8A"
+STYLES = (
+    {"color": ORANGE, "linestyle": "--"},
+    {"color": BLUE, "linestyle": "-"},
+    {"color": GREEN, "linestyle": "-."},
+)
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ def _draw_curves(axes: Any, outcome: Outcome) -> None:
 
 def _draw_progress(axes: Any, outcomes: Sequence[Outcome]) -> None:
     after_first_trial = []
-    for outcome, style in zip(outcomes, STYLES, strict=True):
+    for outcome, style in zip(outcomes, STYLES, strict=False):
         best = [100 * value for value in outcome.best_so_far]
         axes.step(range(1, len(best) + 1), best, where="post", label=outcome.name, **style)
         after_first_trial.append(best[len(outcome.curves[0]) - 1])

@@ -1,4 +1,4 @@
-"""The digits, the network to be found for them, and the two searches of the demo."""
+"""The digits, the network to be found for them, and the searches of the demo."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Images = tuple[np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Settings:
-    """What both searches may spend, and how they go about it.
+    """What each search may spend, and how it goes about it.
 
     Args:
         trials: The trials of the random search.
         epochs: The epochs of a trial that is not stopped.
-        max_trials: The trials of the evolutionary search at most.
+        max_trials: The trials of a search of kt_plus at most.
         stopping: What stops its hopeless trials.
         seed: The seed of everything random.
     """
@@ -107,6 +107,12 @@ class RecordedRandomSearch(kt.RandomSearch):
         return [json.loads(self.curve_file(trial_id).read_text()) for trial_id in ids]
 
 
+def search(name: str, folder: Path, settings: Settings) -> Outcome:
+    """Runs the search of that name, Keras Tuner's or ours."""
+    ours = name.startswith("kt_plus.")
+    return (kt_plus_search if ours else keras_tuner_search)(name, folder, settings)
+
+
 def keras_tuner_search(name: str, folder: Path, settings: Settings) -> Outcome:
     tuner = RecordedRandomSearch(
         DigitsModel(settings.seed),
@@ -122,7 +128,7 @@ def keras_tuner_search(name: str, folder: Path, settings: Settings) -> Outcome:
 
 
 def kt_plus_search(name: str, folder: Path, settings: Settings) -> Outcome:
-    tuner = kt_plus.EvolutionarySearch(
+    tuner = getattr(kt_plus, name.removeprefix("kt_plus."))(
         DigitsModel(settings.seed),
         objective="val_accuracy",
         max_trials=settings.max_trials,

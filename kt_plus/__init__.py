@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         GridSearch,
         Hyperband,
         RandomSearch,
+        ReinforcementLearning,
         Tuner,
     )
 
@@ -35,6 +36,7 @@ _HOMES = {
         "GridSearch",
         "Hyperband",
         "RandomSearch",
+        "ReinforcementLearning",
         "Tuner",
     ),
     "kt_plus.engine.oracle": ("Oracle",),
@@ -64,6 +66,7 @@ __all__ = [
     "Proposal",
     "RandomSearch",
     "Record",
+    "ReinforcementLearning",
     "Space",
     "Strategy",
     "Tuner",

@@ -8,6 +8,7 @@ from kt_plus.engine.keras_tuner_oracles import BayesianOptimizationOracle, Hyper
 from kt_plus.engine.oracle import Oracle
 from kt_plus.search_strategies.evolution import evolution
 from kt_plus.search_strategies.exhaustive import Grid, RandomSampling
+from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
 
 __all__ = [
     "BayesianOptimizationOracle",
@@ -16,6 +17,7 @@ __all__ = [
     "HyperbandOracle",
     "Oracle",
     "RandomSearchOracle",
+    "ReinforcementLearningOracle",
 ]
 
 
@@ -117,3 +119,57 @@ class EvolutionarySearchOracle(Oracle):
             ),
             **options,
         )
+
+
+class ReinforcementLearningOracle(Oracle):
+    """Reinforcement learning. See `kt_plus.ReinforcementLearning` for its arguments."""
+
+    def __init__(
+        self,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        allow_new_entries: bool = True,
+        tune_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        *,
+        algorithm: str = "ppo",
+        controller: str = "lstm",
+        reward: str = "ranks",
+        learning_rate: float | None = None,
+        entropy: float = 0.1,
+        batch_size: int | None = None,
+        units: int = 32,
+        smoothness: float = 0.1,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            objective,
+            max_trials,
+            hyperparameters,
+            allow_new_entries,
+            tune_new_entries,
+            seed,
+            max_retries_per_trial,
+            max_consecutive_failed_trials,
+            strategy=reinforcement_learning(
+                max_trials,
+                algorithm=algorithm,
+                controller=controller,
+                reward=reward,
+                learning_rate=learning_rate,
+                entropy=entropy,
+                batch_size=batch_size,
+                units=units,
+                smoothness=smoothness,
+            ),
+            **options,
+        )
+        if reward == "cubed" and self.objective.direction == "min":
+            raise ValueError(
+                f"reward='cubed' was given, and the objective {self.objective.name!r} is "
+                "minimised. Expected an accuracy, or another score from 0 on that is maximised: "
+                "of losses the cube tells the worst apart. Choose 'ranks' for this objective."
+            )

@@ -20,6 +20,7 @@ __all__ = [
     "GridSearch",
     "Hyperband",
     "RandomSearch",
+    "ReinforcementLearning",
     "Tuner",
 ]
 
@@ -110,6 +111,100 @@ class EvolutionarySearch(Tuner):
             random_trials=random_trials,
             crossover=crossover,
             removal=removal,
+            **_options(kwargs),
+        )
+        super().__init__(oracle, hypermodel, **kwargs)
+
+
+class ReinforcementLearning(Tuner):
+    """A controller that learns where good configurations are: policy-gradient search.
+
+    When to use it: where there is budget to learn, from some 50 trials on, above all when
+    good values depend on each other. An LSTM chooses one hyperparameter after another,
+    each choice knowing those before it, and is taught by the results, in whatever order
+    any number of workers bring them.
+
+    Source: Zoph and Le, "Neural Architecture Search with Reinforcement Learning", ICLR
+    2017 (arXiv:1611.01578); PPO: Zoph et al., CVPR 2018 (arXiv:1707.07012).
+    `kt_plus.search_strategies.reinforcement_learning` says where it deviates.
+
+    Args:
+        hypermodel: As in `kt_plus.EvolutionarySearch`, like all that follow.
+        objective: What to minimise or maximise.
+        max_trials: The number of trials at most.
+        seed: The seed of everything random.
+        hyperparameters: Overrides or holds the space.
+        tune_new_entries: Whether new hyperparameters are searched.
+        allow_new_entries: Whether the model may ask for new ones.
+        max_retries_per_trial: How often a trial that raised is run again.
+        max_consecutive_failed_trials: After so many failures in a row the search ends.
+        algorithm: `"ppo"`, which goes over the latest results several times, or
+            `"reinforce"`, which learns from each once.
+        controller: `"lstm"`, or `"independent"`: a softmax for each hyperparameter that
+            knows nothing of the others.
+        reward: What a score is worth: `"ranks"`, its place among all so far, `"scores"`, its
+            standardised value, or `"cubed"`, that of its cube, for accuracies. A failed
+            trial has the lowest reward seen.
+        learning_rate: By how much a logit moves at most when the policy is updated. It
+            follows `max_trials` by default.
+        entropy: What the policy's entropy counts beside the reward. More explores longer.
+        batch_size: How many results make an update: 5 by default for `"ppo"`, 1 for
+            `"reinforce"`.
+        units: The width of the LSTM.
+        smoothness: How far, as a share of its range, a result moves the probabilities of a
+            number's neighbours too; 0 for plain bins.
+        **kwargs: The options of `kt_plus.Oracle`, and the arguments of `keras_tuner.Tuner`.
+
+    Raises:
+        ValueError: If an argument has an impossible value.
+
+    Example:
+
+    ```python
+    tuner = kt_plus.ReinforcementLearning(build_model, "val_accuracy", max_trials=200)
+    tuner.search(x, y, epochs=20, validation_split=0.2)
+    ```
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        *,
+        algorithm: str = "ppo",
+        controller: str = "lstm",
+        reward: str = "ranks",
+        learning_rate: float | None = None,
+        entropy: float = 0.1,
+        batch_size: int | None = None,
+        units: int = 32,
+        smoothness: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        oracle = oracles.ReinforcementLearningOracle(
+            objective=objective,
+            max_trials=max_trials,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+            algorithm=algorithm,
+            controller=controller,
+            reward=reward,
+            learning_rate=learning_rate,
+            entropy=entropy,
+            batch_size=batch_size,
+            units=units,
+            smoothness=smoothness,
             **_options(kwargs),
         )
         super().__init__(oracle, hypermodel, **kwargs)

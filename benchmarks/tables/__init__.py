@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.tables.base import DataMissing, Table, Value, Values, data_file
+from benchmarks.tables.interaction import Interaction
 from benchmarks.tables.lcbench import LCBench
 from benchmarks.tables.nas_bench_macro import NASBenchMacro
 from benchmarks.tables.synthetic import Synthetic
@@ -13,12 +14,14 @@ from benchmarks.tables.synthetic import Synthetic
 TABLES: dict[str, Callable[[int], Table]] = {
     "nas-bench-macro": lambda seed: NASBenchMacro(),
     "synthetic": Synthetic,
+    "interaction": Interaction,
     "lcbench": LCBench,
 }
 
 __all__ = [
     "TABLES",
     "DataMissing",
+    "Interaction",
     "LCBench",
     "NASBenchMacro",
     "Synthetic",

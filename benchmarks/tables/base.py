@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from pathlib import Path
 
 import keras_tuner
 import numpy as np
 
+from benchmarks.recorded import DataMissing, data_file
+
+__all__ = ["DataMissing", "Table", "Value", "Values", "data_file"]
+
 Value = bool | int | float | str
 Values = Mapping[str, Value]
-
-
-class DataMissing(FileNotFoundError):
-    """The recorded results that a table is read from are not on this machine."""
-
-
-def data_file(name: str) -> Path:
-    """Finds a file of recorded results.
-
-    Args:
-        name: File name, for instance `"nas_bench_macro.npz"`.
-
-    Raises:
-        DataMissing: If the file is in neither `$KT_PLUS_DATA` nor `../shared/data`
-            beside the repository.
-    """
-    beside = Path(__file__).resolve().parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("KT_PLUS_DATA", beside))
-    if not (folder / name).is_file():
-        raise DataMissing(
-            f"No file {name} in {folder}. This table replays recorded training runs "
-            "and expects them there. Set the environment variable KT_PLUS_DATA to the "
-            "folder that holds them, or use `--table synthetic`, which needs no data."
-        )
-    return folder / name
 
 
 class Table(ABC):

@@ -57,6 +57,10 @@ class Record:
         horizon: The number of the last epoch that the trial is to run, counted from 1,
             `first_epoch` and all; `None` if that is not known. Trials of one search may
             have different ones, and may complete before theirs.
+        ended: The trial's place in the order in which trials ended, from 0. `None`
+            while it runs, and for trials of an earlier search.
+        seen: The place of the first end that came after this trial was proposed: what
+            ended before was known to whoever proposed it. `None` if that is unknown.
     """
 
     trial_id: str
@@ -71,6 +75,8 @@ class Record:
     verdict: Verdict | None = None
     unused: frozenset[str] | None = None
     horizon: int | None = None
+    ended: int | None = None
+    seen: int | None = None
 
     @property
     def fitness(self) -> float:

@@ -116,6 +116,7 @@ class Note:
         unused: The names in its values that the model never asked for.
         stop: Where it was ended early and why, if it was.
         dry_stop: Where it would have been, if that was a dry run.
+        seen: The place in the order of ends of the first end after it was proposed.
         worker: The tuner id of the worker that runs it; `None` while nobody does.
         crashes: How often in a row its process has died without a new epoch.
         crash_epochs: How many epochs were known when it died.
@@ -135,6 +136,7 @@ class Note:
     unused: tuple[str, ...] | None = None
     stop: StopNote | None = None
     dry_stop: StopNote | None = None
+    seen: int | None = None
     worker: str | None = None
     crashes: int = 0
     crash_epochs: int = -1
@@ -231,6 +233,8 @@ def record_of(trial: Any, note: Note, sign: int) -> Record:
         # A trial that has completed has a value for all that its model asked for.
         unused=frozenset(note.unused or ()) if status == "completed" or note.unused else None,
         horizon=note.horizon,
+        ended=note.ended,
+        seen=note.seen,
     )
 
 

@@ -242,6 +242,7 @@ class Oracle(keras_tuner.Oracle):
             changed=tuple(proposal.changed),
             rung=proposal.rung,
             initial=place,
+            seen=self._ends,
         )
         values = {name: plain(value) for name, value in proposal.values.items()}
         return {"status": Status.RUNNING, "values": values}
@@ -291,6 +292,12 @@ class Oracle(keras_tuner.Oracle):
     def _number(self) -> int:
         """The place of the next trial in the order of starts; a lost trial's is not given again."""
         return self.notes[self.start_order[-1]].started + 1 if self.start_order else 0
+
+    @property
+    def _ends(self) -> int:
+        """The place of the next end in the order of ends."""
+        last = self.notes[self.end_order[-1]].ended if self.end_order else None
+        return 0 if last is None else last + 1
 
     # Overridden because Keras Tuner compares hashes of values that the model may not use.
     def _duplicate(self, values: Mapping[str, Value]) -> bool:
@@ -416,8 +423,7 @@ class Oracle(keras_tuner.Oracle):
         if trial.status == Status.INVALID and not retry:
             trial.status = Status.FAILED
         if not retry:
-            last = self.notes[self.end_order[-1]].ended if self.end_order else -1
-            note.ended = (last or 0) + 1
+            note.ended = self._ends
         self._save_trial(trial)
         trial_dir = os.path.dirname(project.trial_file(self, trial.trial_id))
         storage.remove_folder(project.resume_folder(trial_dir))

@@ -129,6 +129,14 @@ class Space:
         yield from self._enumerate(0, {}, samples)
 
     @property
+    def by_name(self) -> tuple[Dimension, ...]:
+        """The dimensions in an order that does not depend on that of their arrival.
+
+        Parents stand before their children, and names decide otherwise.
+        """
+        return self._drawn
+
+    @property
     def is_finite(self) -> bool:
         """Whether the configurations can be counted."""
         return all(d.size != float("inf") for d in self.dimensions)

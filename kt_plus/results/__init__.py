@@ -1,10 +1,12 @@
 """What a search has found: as a data frame, and as pictures.
 
 Every function takes a tuner or the directory of a project, be it of a search that is running or
-has crashed, and changes nothing there. They need the extra `plots`: pandas and matplotlib.
+has crashed, and changes nothing there; a policy is told by the tuner only. They need the extra
+`plots`: pandas and matplotlib.
 """
 
 from kt_plus.results.frame import to_dataframe
 from kt_plus.results.plots import plot_trial
+from kt_plus.results.policy import plot_policy, policy_to_dataframe
 
-__all__ = ["plot_trial", "to_dataframe"]
+__all__ = ["plot_policy", "plot_trial", "policy_to_dataframe", "to_dataframe"]

@@ -70,22 +70,26 @@ def simulate(
             assert list(history) == known, f"{strategy!r} has changed the history."
         if isinstance(answer, Proposal):
             yield History(history), answer
-            running.append(_begun(str(len(history)), answer))
+            ends = len(history) - len(running)
+            running.append(_begun(str(len(history)), answer, ends))
             history.put(running[-1])
         elif running:
+            ends = len(history) - len(running)
             trial = running.popleft()
-            history.put(_ended(trial, score(trial.values), unused))
+            history.put(_ended(trial, ends, score(trial.values), unused))
         elif answer is DONE:
             return
         else:
             raise AssertionError(f"{strategy!r} answered {answer!r} though no trial is running.")
 
 
-def _begun(trial_id: str, proposal: Proposal) -> Record:
-    return Record(trial_id, proposal.values, rung=proposal.rung, parent=proposal.parent)
+def _begun(trial_id: str, proposal: Proposal, ends: int) -> Record:
+    lineage = {"rung": proposal.rung, "parent": proposal.parent}
+    return Record(trial_id, proposal.values, **lineage, seen=ends)
 
 
-def _ended(trial: Record, score: float | None, unused: Collection[str]) -> Record:
+def _ended(trial: Record, place: int, score: float | None, unused: Collection[str]) -> Record:
+    trial = replace(trial, ended=place)
     if score is None:
         return replace(trial, status="failed")
     curve = tuple(score * epoch / 3 for epoch in (1, 2, 3))

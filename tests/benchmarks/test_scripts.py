@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks import overhead, scaling, strategies
+from benchmarks import overhead, proposals, scaling, strategies
 from benchmarks.methods import Unavailable, parse, spread
 from benchmarks.simulator import Completed, Run
 from benchmarks.tables import Synthetic
@@ -77,6 +77,16 @@ def test_overhead_prints_a_table_and_leaves_nothing_behind(capsys, tmp_path):
     assert float(cells(output)["all 20 trials (s)"][0]) > 0
     assert "Left out: kt.NoSuchSearch" in output
     assert not list(tmp_path.iterdir())
+
+
+def test_proposals_times_each_strategy(capsys):
+    proposals.main(["--trials", "30", "--proposals", "4"])
+    table = cells(capsys.readouterr().out)
+    assert set(table) == {"strategy", *proposals.STRATEGIES}
+    for name in proposals.STRATEGIES:
+        median, mean, longest, _ = map(float, table[name])
+        assert 0 < median <= longest
+        assert 0 < mean <= longest
 
 
 def test_methods_take_settings():

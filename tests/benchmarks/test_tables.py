@@ -12,12 +12,14 @@ from benchmarks.searches import OptunaSearch
 from benchmarks.tables import (
     TABLES,
     DataMissing,
+    Interaction,
     LCBench,
     NASBenchMacro,
     Synthetic,
     Values,
     lcbench,
 )
+from benchmarks.tables.interaction import OPTIONS
 from benchmarks.tables.nas_bench_macro import OPERATIONS
 
 
@@ -172,6 +174,28 @@ def assert_legal(axis, value) -> None:
     if axis.sampling == "linear" and axis.step:
         steps = (value - axis.min_value) / axis.step
         assert steps == pytest.approx(round(steps))
+
+
+def test_interaction_knows_its_best():
+    table = Interaction(3)
+    names = [axis.name for axis in table.hyperparameters().space]
+    best = max(
+        table.true(dict(zip(names, genes, strict=True))) for genes in product(OPTIONS, repeat=8)
+    )
+    assert table.best == pytest.approx(best)
+
+
+def test_interaction_makes_no_choice_good_by_itself():
+    table = Interaction(3)
+    names = [axis.name for axis in table.hyperparameters().space]
+    rng, means = np.random.default_rng(0), {}
+    drawn = [dict(zip(names, rng.choice(OPTIONS, 8), strict=True)) for _ in range(20_000)]
+    scores = np.array([table.true(values) for values in drawn])
+    for name, option in product(names, OPTIONS):
+        means[name, option] = scores[[values[name] == option for values in drawn]].mean()
+    assert np.abs(list(means.values())).max() < 0.15
+    assert scores.std() > 1.5
+    assert Interaction(4).best != table.best
 
 
 def test_optuna_sees_the_same_conditions_as_keras_tuner():

@@ -1,7 +1,8 @@
 """The program that a chief and its workers run, told apart by Keras Tuner's environment variables.
 
-It prints one line of JSON: the chief what it proposed and its best model's loss, a worker
-the number of epochs that it trained in each of its trials.
+Its arguments are the project's directory, and the search's class if it is not evolution. It
+prints one line of JSON: the chief what it proposed and its best model's loss, a worker the
+number of epochs that it trained in each of its trials.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ class AfterTwoEpochs(kt_plus.stopping.Stopper):
         return kt_plus.Verdict(hopeless, f"odd, and {history.show(trial.curve[-1])}", forecast)
 
 
-class Recording(kt_plus.oracles.EvolutionarySearchOracle):
+name = sys.argv[2] if len(sys.argv) > 2 else "EvolutionarySearch"
+
+
+class Recording(getattr(kt_plus.oracles, name + "Oracle")):
     """Keeps what it proposes."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
@@ -64,7 +68,9 @@ class Counting(kt_plus.Tuner):
 tf.config.run_functions_eagerly(True)
 proposed: dict[str, dict[str, Any]] = {}
 trained: dict[str, int] = {}
-oracle = Recording(kt.Objective("val_loss", "min"), 7, seed=4, stopping=AfterTwoEpochs())
+settings = {"batch_size": 2} if name == "ReinforcementLearning" else {}
+objective = kt.Objective("val_loss", "min")
+oracle = Recording(objective, 7, seed=4, stopping=AfterTwoEpochs(), **settings)
 tuner = Counting(oracle, build, directory=sys.argv[1], project_name="parallel")
 tuner.search(X, Y, epochs=4, validation_data=VALIDATION, verbose=0)
 if isinstance(tuner.oracle, Recording):

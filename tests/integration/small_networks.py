@@ -28,6 +28,10 @@ SEARCHES: dict[str, tuple[Any, dict[str, Any]]] = {
         kt_plus.EvolutionarySearch,
         {"max_trials": 4, "population_size": 2, "tournament_size": 1, "random_trials": 2},
     ),
+    "kt_plus.ReinforcementLearning": (
+        kt_plus.ReinforcementLearning,
+        {"max_trials": 4, "batch_size": 1, "units": 4},
+    ),
     "kt_plus.GridSearch": (kt_plus.GridSearch, {"max_trials": 3}),
     "kt_plus.BayesianOptimization": (
         kt_plus.BayesianOptimization,

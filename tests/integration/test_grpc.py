@@ -27,7 +27,7 @@ class Parallel(NamedTuple):
     saved: dict[str, Any]
 
 
-def start(tuner_id: str, port: int, directory: Path) -> subprocess.Popen[str]:
+def start(tuner_id: str, port: int, directory: Path, search: str) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
         "PYTHONPATH": str(REPOSITORY),
@@ -35,7 +35,7 @@ def start(tuner_id: str, port: int, directory: Path) -> subprocess.Popen[str]:
         "KERASTUNER_ORACLE_IP": "127.0.0.1",
         "KERASTUNER_ORACLE_PORT": str(port),
     }
-    command = [sys.executable, "-m", "tests.integration.parallel_search", str(directory)]
+    command = [sys.executable, "-m", "tests.integration.parallel_search", str(directory), search]
     with open(directory / f"{tuner_id}.err", "w") as errors:
         return subprocess.Popen(
             command,
@@ -50,11 +50,15 @@ def start(tuner_id: str, port: int, directory: Path) -> subprocess.Popen[str]:
 @pytest.fixture(scope="module")
 def parallel(tmp_path_factory: pytest.TempPathFactory) -> Parallel:
     """The search, run once for all tests."""
-    directory = tmp_path_factory.mktemp("parallel")
+    return run(tmp_path_factory.mktemp("parallel"), "EvolutionarySearch")
+
+
+def run(directory: Path, search: str) -> Parallel:
+    """A whole search by a chief and two workers."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    processes = [start(name, port, directory) for name in ("chief", "worker0", "worker1")]
+    processes = [start(name, port, directory, search) for name in ("chief", "worker0", "worker1")]
     try:
         printed = [process.communicate(timeout=300)[0] for process in processes]
     finally:
@@ -128,3 +132,16 @@ def test_children_have_parents_that_were_completed(parallel: Parallel) -> None:
 
 def test_the_chief_has_the_best_model(parallel: Parallel) -> None:
     assert parallel.chief["loss"] == min(trial["score"] for trial in parallel.saved.values())
+
+
+def test_reinforcement_learning_learns_from_results_that_come_late(tmp_path: Path) -> None:
+    parallel = run(tmp_path, "ReinforcementLearning")
+    assert all(parallel.workers), "one worker did everything"
+    assert sorted([*parallel.workers[0], *parallel.workers[1]]) == TRIALS
+    notes = [parallel.saved[trial_id]["kt_plus"] for trial_id in TRIALS]
+    assert sorted(note["ended"] for note in notes) == [*range(7)]
+    for number, note in enumerate(notes):
+        # What had ended when it was proposed had started before it, all but one at most.
+        assert number - 1 <= note["seen"] <= number
+        assert note["ended"] >= note["seen"]
+    assert any(note["ended"] > note["seen"] for note in notes), "nothing came late"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from kt_plus.engine.history import History, Record, Verdict
 from kt_plus.performance_estimation.stopping import (
     Divergence,
+    LearningCurveExtrapolation,
     MedianRule,
     Patience,
     PercentileRule,
@@ -28,6 +29,16 @@ class Threshold(Stopper):
         best = max((v for v in trial.curve if not math.isnan(v)), default=math.inf)
         hopeless = len(trial.curve) >= self.epochs and best < self.least
         return Verdict(hopeless, f"{best:.4g} after {len(trial.curve)} epochs")
+
+
+class TestLearningCurveExtrapolation(StopperSuite):
+    def make_stopper(self):
+        return LearningCurveExtrapolation()
+
+
+class TestBoldLearningCurveExtrapolation(StopperSuite):
+    def make_stopper(self):
+        return LearningCurveExtrapolation(0.2, protected=0, min_trials=1, min_epochs=1)
 
 
 class TestMedianRule(StopperSuite):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kt_plus.search_strategies.evolution import evolution
 from kt_plus.search_strategies.exhaustive import Grid, RandomSampling
+from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
 from kt_plus.testing import StrategySuite
 
 
@@ -35,3 +36,18 @@ class TestRandomSampling(StrategySuite):
 class TestGrid(StrategySuite):
     def make_strategy(self):
         return Grid(samples=3)
+
+
+class TestReinforce(StrategySuite):
+    def make_strategy(self):
+        return reinforcement_learning(30, units=4)
+
+
+class TestPPO(StrategySuite):
+    def make_strategy(self):
+        return reinforcement_learning(30, algorithm="ppo", batch_size=3, units=4)
+
+
+class TestIndependentController(StrategySuite):
+    def make_strategy(self):
+        return reinforcement_learning(30, controller="independent")

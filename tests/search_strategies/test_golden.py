@@ -17,6 +17,7 @@ from kt_plus.engine.dimensions import Condition, Discrete, Numeric
 from kt_plus.engine.space import Space
 from kt_plus.search_strategies.evolution import evolution
 from kt_plus.search_strategies.exhaustive import Grid, RandomSampling
+from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
 from kt_plus.testing import simulate
 
 FILE = Path(__file__).with_name("golden.json")
@@ -27,6 +28,9 @@ STRATEGIES = {
     "evolution by mutation alone": evolution(40, random_trials=5, crossover=0.0),
     "random sampling": RandomSampling(),
     "grid": Grid(samples=3),
+    "REINFORCE": reinforcement_learning(40),
+    "PPO": reinforcement_learning(40, algorithm="ppo", batch_size=4),
+    "REINFORCE, independent": reinforcement_learning(40, controller="independent"),
 }
 
 CONVOLUTION, DENSE = Condition("op", ("conv",)), Condition("op", ("dense",))

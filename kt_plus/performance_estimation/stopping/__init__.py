@@ -5,6 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from kt_plus.performance_estimation.stopping.base import Stopper
+from kt_plus.performance_estimation.stopping.extrapolation import (
+    AUTO_THRESHOLD,
+    LearningCurveExtrapolation,
+)
 from kt_plus.performance_estimation.stopping.patience import Divergence, Patience
 from kt_plus.performance_estimation.stopping.rank import (
     MedianRule,
@@ -15,6 +19,7 @@ from kt_plus.performance_estimation.stopping.replay import Replay, replay
 
 __all__ = [
     "Divergence",
+    "LearningCurveExtrapolation",
     "MedianRule",
     "Patience",
     "PercentileRule",
@@ -46,7 +51,7 @@ def stopper_of(stopping: Any) -> Any:
 
 
 def _default() -> Stopper:
-    raise NotImplementedError("stopping='auto' is not available yet. Pass a rule instead.")
+    return LearningCurveExtrapolation(AUTO_THRESHOLD) | Divergence()
 
 
 def _is_rule(thing: Any) -> bool:
