@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, BinaryIO
 
 PAUSE = 0.05
@@ -29,6 +30,9 @@ UNKNOWN = 255
 """Exit status of a process whose own is not known, because the template was killed."""
 
 LONGEST_REQUEST = 2**20
+
+FORK_SAFE = "jemalloc_bg_thd"
+"""The thread of Arrow's memory allocator, which starts it anew in a forked process."""
 
 
 class Forked:
@@ -69,7 +73,7 @@ class Template:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        self.alive = True
+        self.alive, self.served = True, False
         threading.Thread(target=self._listen, daemon=True).start()
 
     def fork(self, environment: dict[str, str], log: str, log_number: int) -> Forked | None:
@@ -125,6 +129,7 @@ class Template:
     def _hear(self, message: dict[str, int]) -> None:
         with self._news:
             if "forked" in message:
+                self.served = True
                 self._pids.append(message["forked"])
                 self._news.notify_all()
                 return
@@ -156,9 +161,12 @@ def shared_template(environment: dict[str, str]) -> Template | None:
     worthwhile = environment.get("KERAS_BACKEND", "tensorflow") == "tensorflow"
     if not sys.platform.startswith("linux") or not worthwhile:
         return None
-    if _shared[1] is None or not _shared[1].alive:
-        _shared[1] = Template(environment)
-    return _shared[1]
+    template: Template | None = _shared[1]
+    if template is not None and not template.alive and not template.served:
+        return None  # it cannot be forked, and would not be the next time
+    if template is None or not template.alive:
+        template = _shared[1] = Template(environment)
+    return template
 
 
 def main() -> None:
@@ -171,7 +179,7 @@ def main() -> None:
     import kt_plus.engine.client
     import kt_plus.engine.tuner  # noqa: F401
 
-    if len(os.listdir("/proc/self/task")) > 1:
+    if not _is_forkable():
         return  # who asks is answered by the end of this process, and starts a fresh one
     gc.collect()
     gc.freeze()  # or the first collection in each process would copy all of it
@@ -184,6 +192,13 @@ def main() -> None:
                 return
             request = _receive(connection, int.from_bytes(size, "big"))
             _fork(connection, json.loads(request), numbers)
+
+
+def _is_forkable() -> bool:
+    """Whether the only thread is this one, but for those that a fork is prepared for."""
+    tasks = [task for task in os.listdir("/proc/self/task") if int(task) != os.getpid()]
+    names = [Path(f"/proc/self/task/{task}/comm").read_text().strip() for task in tasks]
+    return set(names) <= {FORK_SAFE}
 
 
 def _receive(connection: socket.socket, size: int) -> bytes:
