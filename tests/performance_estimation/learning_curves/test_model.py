@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import trapezoid
 from scipy.stats import multivariate_normal
 
 from kt_plus.performance_estimation.learning_curves import LearningCurveModel
@@ -260,9 +261,9 @@ def test_the_density_is_that_of_the_quantiles():
     last = forecast.at(HORIZON)
     grid = np.linspace(last.quantile(1e-4), last.quantile(1 - 1e-4), 4001)
     density = np.exp([last.log_density(y) for y in grid])
-    assert np.trapezoid(density, grid) == pytest.approx(1, abs=0.01)
+    assert trapezoid(density, grid) == pytest.approx(1, abs=0.01)
     below = grid <= last.quantile(0.25)
-    assert np.trapezoid(density[below], grid[below]) == pytest.approx(0.25, abs=0.01)
+    assert trapezoid(density[below], grid[below]) == pytest.approx(0.25, abs=0.01)
 
 
 def test_shapes_go_from_one_to_zero():
