@@ -17,6 +17,7 @@ from kt_plus.performance_estimation.learning_curves.forecast import (
 
 _NOISE_DRAWS = 16  # of each future's noise, from which the moments of its maximum are taken
 _HUGE = 1e100  # from here on a value counts as infinite, since its square would be
+_TINY = 1e-100  # a narrower range could not be divided by
 _CLIP = (-1.0, 2.0)  # what is further out says no more about a curve in [0, 1]
 
 
@@ -129,7 +130,9 @@ def _range(values: Array, seen: Array) -> tuple[float, float]:
         return 0.0, 1.0
     high = float(both.max())
     low = max(float(both.min()), high - 4 * (high - float(np.median(both))))
-    spread = max(high - low, 1e-6 * max(abs(high), abs(low)))
+    if low == high:  # most values are the best one
+        low = float(both.min())
+    spread = max(high - low, 1e-6 * max(abs(high), abs(low)), _TINY)
     return low - 0.1 * spread, high + 0.25 * spread
 
 

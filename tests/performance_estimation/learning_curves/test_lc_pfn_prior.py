@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
@@ -127,6 +127,7 @@ def test_epochs_without_a_value_are_left_out():
     assert forecast.at(11).mean == pytest.approx(model().forecast(prefix).at(11).mean, abs=0.01)
 
 
+@example(prefix=[0.0, 0.0, -1.0])
 @given(
     prefix=st.lists(
         st.floats(allow_nan=True, allow_infinity=True) | st.floats(0, 1), min_size=0, max_size=8
