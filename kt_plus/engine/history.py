@@ -84,6 +84,11 @@ class Record:
         return -math.inf if self.score is None or math.isnan(self.score) else self.score
 
 
+def best_value(curve: Sequence[float]) -> float:
+    """The largest finite value of a curve; minus infinity if there is none."""
+    return max((float(value) for value in curve if math.isfinite(value)), default=-math.inf)
+
+
 @dataclass(frozen=True)
 class Proposal:
     """A configuration to try next.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from kt_plus.engine.history import Record
+from kt_plus.engine.history import History, Record
 from kt_plus.engine.ledger import Note
 from kt_plus.errors import ResultsError
+from kt_plus.performance_estimation.stopping.extrapolation import curves_beside, forecast_of
 from kt_plus.results.reading import Search, Trial, read
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ class _Moment(NamedTuple):
     horizon: int | None
     seen: tuple[float, ...]
     incumbent: float | None
-    finished: list[tuple[float, ...]]
+    others: History
 
 
 def plot_trial(
@@ -91,7 +93,9 @@ def plot_trial(
         told = told if stop is not None and epoch == stop.epoch else "forecast"
         ax.axvline(epoch, color=GREY, linestyle=":", label=f"{told} at epoch {epoch}")
         if moment.horizon is not None and moment.horizon > epoch:
-            _draw_forecast(ax, _forecast(forecaster, moment), found.sign)
+            seen = replace(record, curve=moment.seen)
+            forecast = _forecast(forecaster, seen, moment.others)
+            _draw_forecast(ax, forecast, found.sign, record.first_epoch)
     _finish(ax, found, record, note, moment)
     return ax
 
@@ -142,16 +146,14 @@ def _moment(found: Search, record: Record, note: Note, epoch: int | None) -> _Mo
     if stop is not None and stop.epoch == epoch:
         incumbent = stop.incumbent
     seen = record.curve[: (epoch or last) - record.first_epoch]
-    finished = [r.curve for r in before if r.status == "completed" and r.curve]
-    return _Moment(epoch or last, note.horizon, seen, incumbent, finished)
+    return _Moment(epoch or last, note.horizon, seen, incumbent, History(before))
 
 
-def _forecast(forecaster: Forecaster | None, moment: _Moment) -> Forecast:
+def _forecast(forecaster: Forecaster | None, trial: Record, others: History) -> Forecast:
+    """The forecast that the stopping rule makes, or that of another model from the same curves."""
     if forecaster is None:
-        from kt_plus.performance_estimation.learning_curves import LearningCurveModel
-
-        forecaster = LearningCurveModel(moment.horizon)
-    return forecaster.fit(moment.finished).forecast(moment.seen)
+        return forecast_of(trial, others)
+    return forecaster.fit(curves_beside(trial, others)).forecast(trial.curve)
 
 
 def _draw_curve(ax: Axes, record: Record, sign: int, moment: _Moment) -> None:
@@ -164,8 +166,9 @@ def _draw_curve(ax: Axes, record: Record, sign: int, moment: _Moment) -> None:
         ax.plot(epochs[rest], values[rest], "--", label="observed afterwards", alpha=0.6, **style)
 
 
-def _draw_forecast(ax: Axes, forecast: Forecast, sign: int) -> None:
-    epochs = range(forecast.observed + 1, forecast.horizon + 1)
+def _draw_forecast(ax: Axes, forecast: Forecast, sign: int, first_epoch: int) -> None:
+    last = first_epoch + forecast.horizon
+    epochs = range(first_epoch + forecast.observed + 1, last + 1)
     ax.plot(
         epochs,
         [sign * value.mean for value in forecast.values],
@@ -178,7 +181,7 @@ def _draw_forecast(ax: Axes, forecast: Forecast, sign: int) -> None:
     least, most = sorted(sign * forecast.quantile(q) for q in (0.05, 0.95))
     mean = sign * forecast.mean
     ax.errorbar(
-        [forecast.horizon + 0.03 * forecast.horizon],
+        [last + 0.03 * forecast.horizon],
         [mean],
         [[max(mean - least, 0)], [max(most - mean, 0)]],
         fmt="D",

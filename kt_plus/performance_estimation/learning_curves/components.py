@@ -53,7 +53,7 @@ class Components:
         groups: Sequence[tuple[Basis, Posterior, Array]],
         noise: Array,
         residuals: Residuals,
-        values: Array,
+        seen: Array,
     ) -> Components:
         """Those with the largest weights.
 
@@ -62,7 +62,7 @@ class Components:
                 its components' weights, with the axes of `regress`.
             noise: The noise levels.
             residuals: The correlations.
-            values: The values seen.
+            seen: The values seen, in independent units.
         """
         log_weights = np.concatenate([logs.ravel() for _, _, logs in groups])
         weights = np.exp(log_weights - log_weights.max())
@@ -71,13 +71,13 @@ class Components:
         for basis, found, logs in groups:
             own = kept[(kept >= start) & (kept < start + logs.size)] - start
             shape, correlation, level, _ = np.unravel_index(own, logs.shape)
-            white = basis.whitened[shape, :, correlation, : len(values)]
+            white = basis.whitened[shape, :, correlation, : seen.shape[-1]]
             ends = found.mean.reshape(2, -1)[:, own].T, found.covariance.reshape(3, -1)[:, own].T
             parts.append((correlation, noise[level], basis.design[shape], white, *ends))
             start += logs.size
         weight = weights[kept] / weights[kept].sum()
         joined = (np.concatenate(part) for part in zip(*parts, strict=True))
-        return cls(residuals, residuals.whiten(values), weight, *joined)
+        return cls(residuals, seen, weight, *joined)
 
     @property
     def epochs_seen(self) -> int:

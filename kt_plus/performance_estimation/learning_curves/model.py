@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from kt_plus.engine.history import best_value
 from kt_plus.performance_estimation.learning_curves import prior as priors
 from kt_plus.performance_estimation.learning_curves.components import Components, Future
 from kt_plus.performance_estimation.learning_curves.forecast import Array, AtLeast, Forecast
@@ -118,7 +119,7 @@ class LearningCurveModel:
         if units is None or units.enter(prefix).max() > BEYOND:
             units = Units.guess(prefix)
         future = Future(self._components(units.enter(prefix)), units)
-        return Forecast(AtLeast(_best(prefix), future.best()), future, n)
+        return Forecast(AtLeast(best_value(prefix), future.best()), future, n)
 
     def _remember(self, whole: list[Array]) -> tuple[Basis, Normal] | None:
         """The shapes of finished curves, each with ends like its own."""
@@ -129,16 +130,14 @@ class LearningCurveModel:
         found = [known for z in whole if (known := _memory(tuple(z.tolist()))) is not None]
         if not found:
             return None
-        fields = zip(*(vars(basis).values() for basis, _ in found), strict=True)
-        axes = (0, 0, 1)
-        joined = (np.concatenate(parts, axis) for parts, axis in zip(fields, axes, strict=True))
         mean = np.array([ends_ for _, ends_ in found])[:, None].repeat(len(SIMILARITY), axis=1)
         covariance = np.broadcast_to(SIMILARITY, (len(found), *SIMILARITY.shape))
-        return Basis(*joined), Normal(mean, covariance)
+        return Basis.join([basis for basis, _ in found]), Normal(mean, covariance)
 
     def _components(self, values: Array) -> Components:
         """The components of the posterior with the largest weights."""
         covariances = residuals(self.horizon)
+        seen = covariances.whiten(values)
         groups = [(priors.bank(self.horizon), self._prior.ends, self._prior.log_weights())]
         if self._memory is not None:
             basis, near = self._memory
@@ -149,9 +148,9 @@ class LearningCurveModel:
             groups.append((basis, near, np.log(each * self._prior.residuals[:, :, None])))
         found = []
         for basis, near, log_weights in groups:
-            posterior = regress(values, basis, near, NOISE, covariances)
+            posterior = regress(seen, basis, near, NOISE, covariances)
             found.append((basis, posterior, TEMPER * posterior.log_evidence + log_weights))
-        return Components.largest(found, NOISE, covariances, values)
+        return Components.largest(found, NOISE, covariances, seen)
 
 
 def _memory_share(count: int) -> float:
@@ -165,7 +164,3 @@ def _memory(values: tuple[float, ...]) -> tuple[Basis, Array] | None:
     curve = np.array(values)
     shape = shape_of(curve)
     return None if shape is None else (Basis.of(shape[None], residuals(len(curve))), ends(curve))
-
-
-def _best(prefix: Sequence[float]) -> float:
-    return max((float(v) for v in prefix if math.isfinite(v)), default=-math.inf)

@@ -99,7 +99,9 @@ def lesson(values: tuple[float, ...], horizon: int) -> Lesson:
         horizon: The number of epochs of a whole curve.
     """
     prior = initial(horizon)
-    found = regress(np.array(values), bank(horizon), prior.ends, NOISE, residuals(horizon))
+    covariances = residuals(horizon)
+    seen = covariances.whiten(np.array(values))
+    found = regress(seen, bank(horizon), prior.ends, NOISE, covariances)
     log_weights = found.log_evidence + prior.log_weights()
     weights = np.exp(log_weights - log_weights.max())
     weights /= weights.sum()
@@ -124,9 +126,9 @@ def learn(curves: Iterable[tuple[float, ...]], horizon: int) -> Prior:
     """The prior after some curves: empirical Bayes.
 
     One step of EM (Dempster, Laird and Rubin, 1977) from the initial prior, with conjugate
-    priors on all that is estimated. More steps were measured to forecast worse, since they
-    forget what other searches look like; and one step is a sum over curves, so that another
-    curve costs no more than its own part.
+    priors on all that is estimated. Four steps were measured to forecast no better than
+    one; and one step is a sum over curves, so that another curve costs no more than its own
+    part.
 
     Args:
         curves: Curves in units of the search's progress, whole or cut short.

@@ -12,6 +12,7 @@ once; arrays have the axes (shape, correlation, noise, prior).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,15 @@ class Basis:
         g, h = whitened[:, 0], whitened[:, 1]
         return cls(design, whitened, np.cumsum([g * g, g * h, h * h], axis=-1))
 
+    @classmethod
+    def join(cls, bases: Sequence[Basis]) -> Basis:
+        """The shapes of several as one basis."""
+        return cls(
+            np.concatenate([basis.design for basis in bases]),
+            np.concatenate([basis.whitened for basis in bases]),
+            np.concatenate([basis.gram for basis in bases], axis=1),
+        )
+
 
 @dataclass(frozen=True)
 class Posterior:
@@ -73,20 +83,19 @@ class Posterior:
 
 
 def regress(
-    values: Array, basis: Basis, prior: Normal, noise: Array, residuals: Residuals
+    seen: Array, basis: Basis, prior: Normal, noise: Array, residuals: Residuals
 ) -> Posterior:
     """The posterior of the ends for each shape, correlation, noise level and prior.
 
     Args:
-        values: The first n values of the curve.
+        seen: The first n values of the curve in independent units, as `residuals` whitens them.
         basis: The shapes.
         prior: The priors of the ends.
         noise: The standard deviations of the noise.
         residuals: The correlations.
     """
-    n = len(values)
-    white = residuals.whiten(values)
-    moment = np.einsum("kprt,rt->pkr", basis.whitened[..., :n], white, optimize=True)
+    n = seen.shape[-1]
+    moment = np.einsum("kprt,rt->pkr", basis.whitened[..., :n], seen, optimize=True)
     weight = 1 / noise[:, None] ** 2
 
     prior_precision = np.linalg.inv(prior.covariance)
@@ -104,7 +113,7 @@ def regress(
     log_det = np.linalg.slogdet(prior.covariance)[1] + np.sum(
         prior_moment * np.moveaxis(prior.mean, -1, 0), axis=0
     )
-    squares = (white**2).sum(axis=1)[:, None, None] * weight + 2 * n * np.log(noise)[:, None]
+    squares = (seen**2).sum(axis=1)[:, None, None] * weight + 2 * n * np.log(noise)[:, None]
     log_evidence = -0.5 * (
         squares
         + 2 * residuals.half_log_det[:, n - 1, None, None]

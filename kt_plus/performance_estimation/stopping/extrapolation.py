@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
-from kt_plus.engine.history import History, Record, Verdict
+from kt_plus.engine.history import History, Record, Verdict, best_value
 from kt_plus.performance_estimation.learning_curves.forecast import Forecast
 from kt_plus.performance_estimation.learning_curves.model import LearningCurveModel
 from kt_plus.performance_estimation.stopping.base import Stopper
+from kt_plus.performance_estimation.stopping.rank import best_until
 from kt_plus.performance_estimation.stopping.settings import check_number, check_whole
 
 AUTO_THRESHOLD = 0.1
-"""The threshold of `stopping="auto"`: with the protection a bolder one loses no more."""
+"""The threshold of `stopping="auto"`: bolder than the class's own, to save more epochs."""
 
 LEARNT_FROM = 200
 """From how many of the newest trials the model learns: more tell it nothing new."""
@@ -25,9 +25,9 @@ Curves = tuple[tuple[float, ...], ...]
 class LearningCurveExtrapolation(Stopper):
     """Stops a trial that will hardly beat the best one, by a forecast of its learning curve.
 
-    When to use it: by default (`stopping="auto"` is this rule). It spends about a fifth of
-    the epochs and seldom loses the best trial. It needs a horizon: Keras's own training
-    tells it, by `epochs`.
+    When to use it: to spend a fifth to a quarter of the epochs, at some risk to the best
+    trial (`benchmarks/learning_curves` says how large). It needs a horizon: Keras's own
+    training tells it, by `epochs`. `stopping="auto"` is this rule, bolder, or `Divergence`.
 
     A trial ends when the probability that its best value within the horizon exceeds that of
     the best completed trial is below the threshold, unless it is among the best at its
@@ -75,26 +75,28 @@ class LearningCurveExtrapolation(Stopper):
         if (excuse := self._too_early(trial, history)) is not None:
             return Verdict(False, excuse)
         incumbent = history.best
-        best = _best(trial.curve)
+        best = best_value(trial.curve)
         if incumbent is None or best >= incumbent.fitness:
             return Verdict(False, "no completed trial is better")
-        rank, rivals = _rank(trial, best, history)
+        others = best_until(history, trial.first_epoch + len(trial.curve), trial)
+        rank, rivals = 1 + sum(value > best for value in others), 1 + len(others)
         if self.protected and rank <= max(1.0, self.protected * rivals):
             return Verdict(False, f"number {rank} of {rivals} trials at this epoch")
         forecast = forecast_of(trial, history)
         chance = forecast.probability_above(incumbent.fitness)
-        return Verdict(chance < self.threshold, _reason(forecast, incumbent, history), forecast)
+        reason = _reason(forecast, chance, incumbent, history)
+        return Verdict(chance < self.threshold, reason, forecast)
 
     def _too_early(self, trial: Record, history: History) -> str | None:
         """Why nothing can be said yet, if so."""
         epochs = len(trial.curve)
         if trial.horizon is None:
             return "the number of epochs that it is to run is not known"
-        if epochs < max(self.min_epochs, 1):
+        if epochs < self.min_epochs:
             return f"{epochs} of {self.min_epochs} epochs granted to all"
         if trial.first_epoch + epochs >= trial.horizon:
             return "its last epoch"
-        whole = sum(1 for r in history.completed if r.verdict is None and r.curve and r != trial)
+        whole = sum(1 for r in history.completed if r.verdict is None and r.curve)
         if whole < self.min_trials:
             return f"{whole} of {self.min_trials} trials have run to their end"
         return None
@@ -108,13 +110,19 @@ def forecast_of(trial: Record, history: History) -> Forecast:
         history: The search.
     """
     horizon = (trial.horizon or 0) - trial.first_epoch
+    return _model(horizon, curves_beside(trial, history)).forecast(trial.curve)
+
+
+def curves_beside(trial: Record, history: History) -> Curves:
+    """The curves, over the same epochs, of the newest trials that have ended; the oldest first."""
+    horizon = (trial.horizon or 0) - trial.first_epoch
     curves: list[tuple[float, ...]] = []
     for other in reversed(history):
         if len(curves) == LEARNT_FROM:
             break
         if other.status != "running" and other.trial_id != trial.trial_id:
             curves.extend(_aligned(other, trial.first_epoch, horizon))
-    return _model(horizon, tuple(curves)).forecast(trial.curve)
+    return tuple(reversed(curves))
 
 
 @lru_cache(maxsize=8)
@@ -129,26 +137,10 @@ def _aligned(other: Record, first_epoch: int, horizon: int) -> Curves:
     return (curve,) if curve else ()
 
 
-def _rank(trial: Record, best: float, history: History) -> tuple[int, int]:
-    """The place of a trial among those that reached its epoch, and their number."""
-    epoch = trial.first_epoch + len(trial.curve)
-    others = [
-        _best(other.curve[: epoch - other.first_epoch])
-        for other in history
-        if other.trial_id != trial.trial_id and other.first_epoch + len(other.curve) >= epoch
-    ]
-    return 1 + sum(value > best for value in others), 1 + len(others)
-
-
-def _best(curve: tuple[float, ...]) -> float:
-    return max((value for value in curve if math.isfinite(value)), default=-math.inf)
-
-
-def _reason(forecast: Forecast, incumbent: Record, history: History) -> str:
+def _reason(forecast: Forecast, chance: float, incumbent: Record, history: History) -> str:
     low, high = sorted(
         (forecast.quantile(0.05), forecast.quantile(0.95)), key=lambda value: history.sign * value
     )
-    chance = forecast.probability_above(incumbent.fitness)
     return (
         f"P(beating {history.show(incumbent.fitness)}) = {chance:.2g}, predicted best "
         f"{history.show(forecast.mean)}, 90 % interval {history.show(low)} to {history.show(high)}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_plus.engine.history import History, Record, Verdict
+from kt_plus.engine.history import History, Record, Verdict, best_value
 from kt_plus.performance_estimation.stopping.base import Stopper
 from kt_plus.performance_estimation.stopping.settings import check_number, check_whole
 
@@ -137,8 +137,8 @@ class SuccessiveHalvingRule(Stopper):
         if not _last_report(trial) < rung <= epoch:
             upcoming = rung if epoch < rung else rung * self.eta
             return Verdict(False, f"the next rung is at epoch {upcoming}")
-        own = _best(trial.curve)
-        others = [_best(r.curve[: rung - r.first_epoch]) for r in _reached(history, rung, trial)]
+        own = best_value(trial.curve)
+        others = best_until(history, rung, trial)
         trials, better = len(others) + 1, sum(value > own for value in others)
         if trials < self.min_trials:
             return Verdict(False, f"{trials} of {self.min_trials} trials at the rung of {rung}")
@@ -200,13 +200,19 @@ def _percentile(ordered: list[float], percentile: float) -> float:
     return (1 - share) * low + share * high
 
 
-def _reached(history: History, rung: int, trial: Record) -> Iterator[Record]:
-    """The other trials with a value at the rung, however they have ended."""
+def reached(history: History, epoch: int, trial: Record) -> Iterator[Record]:
+    """The other trials with a value at the epoch, however they have ended."""
     for record in history:
         if record.trial_id != trial.trial_id and (
-            record.first_epoch < rung <= record.first_epoch + len(record.curve)
+            record.first_epoch < epoch <= record.first_epoch + len(record.curve)
         ):
             yield record
+
+
+def best_until(history: History, epoch: int, trial: Record) -> list[float]:
+    """The best value up to the epoch of each other trial that has reached it."""
+    others = reached(history, epoch, trial)
+    return [best_value(other.curve[: epoch - other.first_epoch]) for other in others]
 
 
 def _last_report(trial: Record) -> int:
@@ -219,7 +225,3 @@ def _last_report(trial: Record) -> int:
     while epochs > 1 and trial.curve[epochs - 1] == trial.curve[epochs - 2]:
         epochs -= 1
     return trial.first_epoch + epochs
-
-
-def _best(curve: tuple[float, ...]) -> float:
-    return max((value for value in curve if math.isfinite(value)), default=-math.inf)

@@ -77,7 +77,9 @@ def whole_curve(shape: np.ndarray, ratio: float, noise: float, prior: int):
 
 
 def test_the_evidence_is_the_density_of_the_values():
-    found = regress(SEEN, Basis.of(SHAPES, residuals(12)), PRIOR, NOISE, residuals(12))
+    covariances = residuals(12)
+    white = covariances.whiten(SEEN)
+    found = regress(white, Basis.of(SHAPES, covariances), PRIOR, NOISE, covariances)
     assert found.log_evidence.shape == (2, len(RATIOS), 2, 2)
     expected = np.empty_like(found.log_evidence)
     for k, r, s, b in np.ndindex(*expected.shape):
@@ -90,9 +92,10 @@ def test_the_evidence_is_the_density_of_the_values():
 def test_the_forecast_is_the_conditional_distribution():
     covariances = residuals(12)
     basis = Basis.of(SHAPES, covariances)
-    found = regress(SEEN, basis, PRIOR, NOISE, covariances)
+    white = covariances.whiten(SEEN)
+    found = regress(white, basis, PRIOR, NOISE, covariances)
     group = (basis, found, found.log_evidence)
-    components = Components.largest([group], NOISE, covariances, SEEN)
+    components = Components.largest([group], NOISE, covariances, white)
     assert components.weight.sum() == pytest.approx(1)
     assert len(components.weight) == found.log_evidence.size
     means, variances = components.predict(np.array([6, 11]))
