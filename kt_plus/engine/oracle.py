@@ -321,9 +321,9 @@ class Oracle(keras_tuner.Oracle):
         self.tuner_ids.add(tuner_id)
         if tuner_id in self.ongoing_trials:
             return self._begin(self.ongoing_trials[tuner_id], tuner_id)
-        if self._retry_queue and not self.budget.exhausted():
-            trial = self._begin(self.trials[self._retry_queue[0]], tuner_id)
-            self._retry_queue.remove(trial.trial_id)
+        if (waiting := self._next_retry()) is not None:
+            trial = self._begin(self.trials[waiting], tuner_id)
+            self._retry_queue.remove(waiting)
             return trial
         trial = self._new_trial()
         if trial.status == Status.RUNNING:
@@ -331,6 +331,17 @@ class Oracle(keras_tuner.Oracle):
         if trial.status == Status.STOPPED:
             self._dismiss(tuner_id)
         return trial
+
+    def _next_retry(self) -> str | None:
+        """The trial to run again; once the budget is spent, only one that had been told to end."""
+        exhausted = self.budget.exhausted()
+        return next(
+            (t for t in self._retry_queue if not exhausted or self._only_lacks_end(t)), None
+        )
+
+    def _only_lacks_end(self, trial_id: str) -> bool:
+        interrupted = self.trials[trial_id].status == Status.RUNNING
+        return interrupted and self.notes[trial_id].stop is not None
 
     def _dismiss(self, tuner_id: str) -> None:
         self.tuner_ids.discard(tuner_id)

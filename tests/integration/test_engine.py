@@ -244,6 +244,27 @@ def test_the_budget_of_epochs_is_kept_exactly(search: str, tmp_path: Path) -> No
     assert list(again.oracle.history) == records
 
 
+def test_a_trial_that_had_used_the_budget_up_when_it_was_interrupted_is_ended(
+    tmp_path: Path,
+) -> None:
+    place = {"objective": "val_loss", "directory": tmp_path, "max_epochs_total": 4}
+    tuner = new("kt_plus.EvolutionarySearch", build_model, **place)
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_end(self, logs: Any = None) -> None:
+            if tuner.oracle.budget.exhausted():
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        tuner.search(X, Y, **FIT, callbacks=[Interrupt()])
+    again = new("kt_plus.EvolutionarySearch", build_model, **place)
+    assert [record.status for record in again.oracle.history] == ["completed", "running"]
+    again.search(X, Y, **FIT)
+    assert [record.status for record in again.oracle.history] == ["completed", "completed"]
+    assert [len(record.curve) for record in again.oracle.history] == [3, 1]
+    assert "the search's 4 epochs are used up" in again.oracle.history[1].verdict.reason
+
+
 @pytest.mark.parametrize(
     ("budget", "curves"), [(8, [[3, 3], [2]]), (9, [[3, 3], [3]]), (10, [[3, 3], [3, 1]])]
 )
