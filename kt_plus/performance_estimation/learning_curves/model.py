@@ -21,9 +21,6 @@ from kt_plus.performance_estimation.learning_curves.units import Units
 REMEMBERED = 50
 """How many finished curves lend their shapes; of more, so many evenly spaced by their ends."""
 
-BEYOND = 10.0
-"""A curve so far above all the others is measured by itself."""
-
 TEMPER = 0.5
 """The power of the evidence in the weights: no shape is exactly right, and with the full
 evidence a few values can rule out all but one (Grünwald and van Ommen, "Inconsistency of
@@ -115,9 +112,7 @@ class LearningCurveModel:
                 "least one value and fewer than the horizon. Give the curve's beginning only, "
                 "or a larger horizon."
             )
-        units = self._units
-        if units is None or units.enter(prefix).max() > BEYOND:
-            units = Units.guess(prefix)
+        units = self._units.around(prefix) if self._units else Units.guess(prefix)
         future = Future(self._components(units.enter(prefix)), units)
         return Forecast(AtLeast(best_value(prefix), future.best()), future, n)
 

@@ -13,6 +13,9 @@ from kt_plus.performance_estimation.learning_curves.forecast import Array
 FLOOR = -2.0
 """What is worse than this, in units, is as bad as this: losses may reach 1e34."""
 
+BEYOND = 10.0
+"""A curve so far above all the others is measured by itself."""
+
 
 @dataclass(frozen=True)
 class Units:
@@ -45,6 +48,19 @@ class Units:
         finite = [float(v) for v in prefix if math.isfinite(v)] or [0.0]
         spread = _positive(max(finite) - min(finite), max(finite))
         return cls(max(finite) + 4 * spread, 5 * spread)
+
+    def around(self, prefix: Sequence[float]) -> Units:
+        """These units, or others if the whole beginning of a curve is out of their range.
+
+        If it lies below the floor, they are so wide that its best value is where curves
+        begin; if far above all others, the curve is measured by itself.
+        """
+        best = max((float(v) for v in prefix if math.isfinite(v)), default=-math.inf)
+        if best > self.top + BEYOND * self.span:
+            return Units.guess(prefix)
+        below = self.top - best
+        hidden = math.isfinite(below) and below >= -FLOOR * self.span
+        return Units(self.top, below) if hidden else self
 
     def enter(self, values: Sequence[float]) -> Array:
         """Values in these units; what is not finite or very bad is at the floor."""

@@ -189,6 +189,22 @@ def test_knowing_no_curve_it_is_cautious():
     assert low <= search(9)[0].max() <= high
 
 
+def test_a_dead_network_is_not_expected_to_join_the_others():
+    """Accuracy 0.1, when all others began above 0.8: below all that the model tells apart."""
+    others = 0.8 + 0.15 * search(5)
+    model = LearningCurveModel(HORIZON).fit(others.tolist())
+    chances = []
+    for epochs in (3, 6, 12):
+        forecast = model.forecast([0.1] * epochs)
+        assert interval(forecast)[0] < 0.2
+        assert forecast.mean < 0.7
+        chances.append(forecast.probability_above(others.max()))
+    assert chances[0] < 0.1
+    assert chances[2] < 0.03
+    rising = model.forecast([0.1, 0.3, 0.5])
+    assert rising.probability_above(others.max()) > 2 * chances[0]
+
+
 # What it owes to any search.
 
 
