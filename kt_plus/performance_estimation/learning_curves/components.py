@@ -9,6 +9,7 @@ from typing import overload
 import numpy as np
 from scipy import special
 
+from kt_plus.performance_estimation.learning_curves.analogs import Analogs
 from kt_plus.performance_estimation.learning_curves.forecast import Array, Distribution, Mixture
 from kt_plus.performance_estimation.learning_curves.regression import Basis, Posterior
 from kt_plus.performance_estimation.learning_curves.residuals import Residuals
@@ -132,16 +133,22 @@ class Components:
         return highest + excess, np.sqrt(variance)
 
 
+Normals = tuple[Array, Array]
+"""Means and standard deviations of normal distributions."""
+
+
 @dataclass(frozen=True)
 class Future(Sequence[Distribution]):
     """The distribution of the value at each later epoch, made when asked for.
 
     Args:
         components: The posterior of the curve.
+        analogs: The finished curves that it may follow instead, if there are any.
         units: The units of its values.
     """
 
     components: Components
+    analogs: Analogs | None
     units: Units
 
     def __len__(self) -> int:
@@ -154,15 +161,21 @@ class Future(Sequence[Distribution]):
     def __getitem__(self, index: int | slice) -> Distribution | Sequence[Distribution]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
-        epoch = self.components.epochs_seen + range(len(self))[index]
+        ahead = range(len(self))[index]
+        epoch = self.components.epochs_seen + ahead
         means, variances = self.components.predict(np.array([epoch]))
         noisy = variances[:, 0] + self.components.noise**2
-        return self._mixture(means[:, 0], np.sqrt(noisy))
+        analogs = self.analogs.at(ahead) if self.analogs else None
+        return self._mixture((means[:, 0], np.sqrt(noisy)), analogs)
 
     def best(self) -> Mixture:
         """The distribution of the best value to come."""
-        return self._mixture(*self.components.best())
+        return self._mixture(self.components.best(), self.analogs.best() if self.analogs else None)
 
-    def _mixture(self, means: Array, deviations: Array) -> Mixture:
+    def _mixture(self, fitted: Normals, analogs: Normals | None) -> Mixture:
+        weight, (means, deviations) = self.components.weight, fitted
+        if self.analogs and analogs:
+            weight = np.append((1 - self.analogs.weight.sum()) * weight, self.analogs.weight)
+            means, deviations = map(np.append, fitted, analogs)
         top, span = self.units.top, self.units.span
-        return Mixture(self.components.weight, top + span * means, span * deviations)
+        return Mixture(weight, top + span * means, span * deviations)

@@ -10,6 +10,7 @@ import numpy as np
 
 from kt_plus.engine.history import best_value
 from kt_plus.performance_estimation.learning_curves import prior as priors
+from kt_plus.performance_estimation.learning_curves.analogs import Analogs
 from kt_plus.performance_estimation.learning_curves.components import Components, Future
 from kt_plus.performance_estimation.learning_curves.forecast import Array, AtLeast, Forecast
 from kt_plus.performance_estimation.learning_curves.prior import NOISE
@@ -42,8 +43,9 @@ class LearningCurveModel:
     curve of the same search; for each, and for each noise level, the two ends have a normal
     posterior in closed form, so that the forecast is an exact mixture of normal
     distributions, weighed by evidence. What ends, shapes and noise to expect is learnt from
-    the curves of the search, those cut short included (empirical Bayes). With none, the
-    prior alone speaks, cautiously.
+    the curves of the search, those cut short included (empirical Bayes). A part of the
+    forecast is that the curve goes on as finished ones did from the same point (`Analogs`):
+    they know of plateaus that end. With no curve known, the prior alone speaks, cautiously.
 
     Source: the weighted combination of curve families is that of Domhan, Springenberg and
     Hutter, "Speeding up Automatic Hyperparameter Optimization of Deep Neural Networks by
@@ -92,7 +94,9 @@ class LearningCurveModel:
         self._units = Units.of(curves) if curves else None
         known = [self._units.enter(curve) for curve in curves] if self._units else []
         self._prior = priors.learn((tuple(z.tolist()) for z in known), max(self.horizon, 2))
-        self._memory = self._remember([z for z in known if len(z) == self.horizon])
+        whole = [z for z in known if len(z) == self.horizon]
+        self._whole = np.array(whole) if whole else None
+        self._memory = self._remember(whole)
         return self
 
     def forecast(self, prefix: Sequence[float]) -> Forecast:
@@ -113,7 +117,13 @@ class LearningCurveModel:
                 "or a larger horizon."
             )
         units = self._units.around(prefix) if self._units else Units.guess(prefix)
-        future = Future(self._components(units.enter(prefix)), units)
+        values = units.enter(prefix)
+        near = (
+            Analogs.of(values, self._whole)
+            if units is self._units and self._whole is not None
+            else None
+        )
+        future = Future(self._components(values), near, units)
         return Forecast(AtLeast(best_value(prefix), future.best()), future, n)
 
     def _remember(self, whole: list[Array]) -> tuple[Basis, Normal] | None:

@@ -12,7 +12,7 @@ from kt_plus.performance_estimation.stopping.base import Stopper
 from kt_plus.performance_estimation.stopping.rank import best_until
 from kt_plus.performance_estimation.stopping.settings import check_number, check_whole
 
-AUTO_THRESHOLD = 0.1
+AUTO_THRESHOLD = 0.06
 """The threshold of `stopping="auto"`: bolder than the class's own, to save more epochs."""
 
 LEARNT_FROM = 200
