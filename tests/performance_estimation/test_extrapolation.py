@@ -16,7 +16,6 @@ from kt_plus.performance_estimation.stopping import (
     LearningCurveExtrapolation,
     stopper_of,
 )
-from kt_plus.performance_estimation.stopping.extrapolation import AUTO_THRESHOLD
 
 HORIZON = 30
 
@@ -129,7 +128,7 @@ def test_a_lower_threshold_stops_no_more():
 
 
 def test_auto_is_this_rule_and_divergence():
-    assert stopper_of("auto") == LearningCurveExtrapolation(AUTO_THRESHOLD) | Divergence()
+    assert stopper_of("auto") == LearningCurveExtrapolation() | Divergence()
 
 
 @pytest.mark.parametrize(

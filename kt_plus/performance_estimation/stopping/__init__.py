@@ -5,10 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kt_plus.performance_estimation.stopping.base import Stopper
-from kt_plus.performance_estimation.stopping.extrapolation import (
-    AUTO_THRESHOLD,
-    LearningCurveExtrapolation,
-)
+from kt_plus.performance_estimation.stopping.extrapolation import LearningCurveExtrapolation
 from kt_plus.performance_estimation.stopping.patience import Divergence, Patience
 from kt_plus.performance_estimation.stopping.rank import (
     MedianRule,
@@ -40,7 +37,7 @@ def stopper_of(stopping: Any) -> Any:
         ValueError: If it is none of these.
     """
     if stopping == "auto":
-        return _default()
+        return LearningCurveExtrapolation() | Divergence()
     if stopping is None or (_is_rule(stopping) and not isinstance(stopping, type)):
         return stopping
     remedy = f"Call it: {stopping.__name__}()." if _is_rule(stopping) else "Leave it out for none."
@@ -48,10 +45,6 @@ def stopper_of(stopping: Any) -> Any:
         f"stopping={stopping!r} was given. Expected 'auto', None, or a rule with a `judge` "
         f"method, such as kt_plus.stopping.MedianRule(). {remedy}"
     )
-
-
-def _default() -> Stopper:
-    return LearningCurveExtrapolation(AUTO_THRESHOLD) | Divergence()
 
 
 def _is_rule(thing: Any) -> bool:

@@ -12,9 +12,6 @@ from kt_plus.performance_estimation.stopping.base import Stopper
 from kt_plus.performance_estimation.stopping.rank import best_until
 from kt_plus.performance_estimation.stopping.settings import check_number, check_whole
 
-AUTO_THRESHOLD = 0.06
-"""The threshold of `stopping="auto"`: bolder than the class's own, to save more epochs."""
-
 LEARNT_FROM = 200
 """From how many of the newest trials the model learns: more tell it nothing new."""
 
@@ -27,7 +24,7 @@ class LearningCurveExtrapolation(Stopper):
 
     When to use it: to spend a fifth to a quarter of the epochs, at some risk to the best
     trial (`benchmarks/learning_curves` says how large). It needs a horizon: Keras's own
-    training tells it, by `epochs`. `stopping="auto"` is this rule, bolder, or `Divergence`.
+    training tells it, by `epochs`. `stopping="auto"` is this rule or `Divergence`.
 
     A trial ends when the probability that its best value within the horizon exceeds that of
     the best completed trial is below the threshold, unless it is among the best at its
