@@ -12,7 +12,7 @@ from kt_plus.engine.dimensions import Dimension
 from kt_plus.engine.history import History, Record
 from kt_plus.engine.space import Space
 from kt_plus.search_strategies.reinforcement_learning.cells import is_ordered
-from kt_plus.search_strategies.reinforcement_learning.controller import Choices
+from kt_plus.search_strategies.reinforcement_learning.choices import Choices
 from kt_plus.search_strategies.reinforcement_learning.learner import (
     Learner,
     Settings,

@@ -16,7 +16,8 @@ from kt_plus.search_strategies.reinforcement_learning.algorithms import (
     Batch,
     Reinforce,
 )
-from kt_plus.search_strategies.reinforcement_learning.controller import Choices, Controller
+from kt_plus.search_strategies.reinforcement_learning.choices import Choices
+from kt_plus.search_strategies.reinforcement_learning.controller import Controller
 from kt_plus.testing import simulate
 
 SPACE = Space([Discrete("a", (0, 1, 2)), Discrete("b", (0, 1))])
