@@ -171,7 +171,7 @@ class Controller:
         inputs, gates = [], []
         for column in reversed(choices.columns):
             step = told.steps[column]
-            d_coefficients = self._d_coefficients(column, choices, step, weights, bonus)
+            d_coefficients = self._d_coefficients(column, choices, told, weights, bonus)
             slopes["bias " + self._names[column]] += d_coefficients.sum(0)
             if step.lstm is not None:
                 d_gates, after = self._step_back(
@@ -197,17 +197,18 @@ class Controller:
         after: _Slopes,
     ) -> tuple[Array, _Slopes]:
         """Adds the slopes of one hyperparameter's arrays; those of its gates and before it."""
-        name, active = self._names[column], choices.active[:, column, None]
+        name, active = self._names[column], choices.active[:, column]
         fed = self.cells[column].features(choices.cells[:, column])
-        slopes["embedding " + name] += fed.T @ (after.x * active)
+        none = np.zeros_like(after.x)
+        slopes["embedding " + name] += fed.T @ _where(active, after.x, none)
         slopes["head " + name] += step.hidden.T @ d_coefficients
         d_shown = after.hidden + d_coefficients @ parameters["head " + name].T
         d_gates, d_cell = back(step, (d_shown, after.cell))
-        d_gates *= active
+        d_gates *= active[:, None]
         d_inputs = d_gates @ parameters["lstm"].T
-        x = after.x * ~active + d_inputs[:, : self.units]
-        hidden = np.where(active, d_inputs[:, self.units :], after.hidden)
-        return d_gates, _Slopes(x, hidden, np.where(active, d_cell, after.cell))
+        x = _where(active, none, after.x) + d_inputs[:, : self.units]
+        hidden = _where(active, d_inputs[:, self.units :], after.hidden)
+        return d_gates, _Slopes(x, hidden, _where(active, d_cell, after.cell))
 
     def sample(
         self, parameters: Parameters, count: int, rng: np.random.Generator, temperature: float
@@ -247,10 +248,10 @@ class Controller:
     ) -> tuple[_Step, State]:
         """The distribution of one hyperparameter, and the state after it."""
         cells, name, lstm = self.cells[column], self._names[column], None
-        coefficients = np.tile(parameters["bias " + name], (len(active), 1))
+        coefficients = np.broadcast_to(parameters["bias " + name], (len(active), cells.count))
         if self.units:
             lstm, after = forth(parameters["lstm"], parameters["lstm bias"], x, state)
-            coefficients += lstm.hidden @ parameters["head " + name]
+            coefficients = lstm.hidden @ parameters["head " + name] + coefficients
             state = _where(active, after[0], state[0]), _where(active, after[1], state[1])
         logits = cells.logits(coefficients)
         logits -= logits.max(axis=1, keepdims=True)
@@ -267,12 +268,12 @@ class Controller:
         return _where(active, self.cells[column].features(chosen) @ embedding, x)
 
     def _d_coefficients(
-        self, column: int, choices: Choices, step: _Step, weights: Array, bonus: float
+        self, column: int, choices: Choices, told: Pass, weights: Array, bonus: float
     ) -> Array:
-        counted = choices.counted[:, column]
+        counted, step = choices.counted[:, column], told.steps[column]
         weight = (weights[:, column] * counted)[:, None]
         p, logs = step.probabilities, step.log_probabilities
-        entropy = -np.einsum("ij,ij->i", p, logs)[:, None]
+        entropy = told.entropy[:, column, None]
         d_logits = -weight * p - (bonus * counted)[:, None] * p * (logs + entropy)
         d_logits[np.arange(len(p)), choices.cells[:, column]] += weight[:, 0]
         return self.cells[column].slopes(d_logits)
