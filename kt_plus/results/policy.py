@@ -203,7 +203,7 @@ def _draw_scale(ax: Axes, colours: Sequence[Any], labels: Sequence[str]) -> None
 
 def _draw_entropy(ax: Axes, found: Sequence[Policy]) -> None:
     trials = [policy.trials for policy in found]
-    style = {"marker": "o" if len(found) == 1 else None, "clip_on": False}
+    style: dict[str, Any] = {"marker": "o" if len(found) == 1 else None, "clip_on": False}
     ax.plot(trials, [policy.entropy for policy in found], color=BLUE, **style)
     ax.set_ylim(0, None)
     ax.set_ylabel("entropy (nats)", color=BLUE)
