@@ -57,9 +57,20 @@ class Run:
         That is the configuration with the best *observed* score among the trials finished
         by then. A search that ended earlier, its space exhausted, keeps what it had.
         """
-        spent = np.cumsum([trial.cost for trial in self.completed])
-        known = [t for t, s in zip(self.completed, spent, strict=True) if s <= budget + 1e-9]
+        known = self._finished_within(budget)
         return max(known, key=lambda trial: trial.score).regret if known else float("nan")
+
+    def best_tried_after(self, budget: float) -> float:
+        """Regret of the best configuration tried after so many full trainings.
+
+        Nobody knows which it is, for want of the true scores: where noise hides it, this
+        still tells whether the search had come to it.
+        """
+        return min((trial.regret for trial in self._finished_within(budget)), default=float("nan"))
+
+    def _finished_within(self, budget: float) -> list[Completed]:
+        spent = np.cumsum([trial.cost for trial in self.completed])
+        return [t for t, s in zip(self.completed, spent, strict=True) if s <= budget + 1e-9]
 
     @property
     def makespan(self) -> float:

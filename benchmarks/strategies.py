@@ -66,6 +66,13 @@ def row(label: str, runs: Sequence[Run], checkpoints: Sequence[int]) -> list[str
     return [label, str(runs[0].workers), *(f"{m:.3f} ± {e:.3f}" for m, e in marks), *costs]
 
 
+def tried_row(runs: Sequence[Run], checkpoints: Sequence[int]) -> list[str]:
+    """The cells of a line with the mean regrets of the best configurations tried."""
+    tried = [np.array([run.best_tried_after(budget) for run in runs]) for budget in checkpoints]
+    marks = [f"{mean:.3f} ± {error:.3f}" for mean, error in map(mean_and_error, tried)]
+    return ["  best tried", str(runs[0].workers), *marks, "", "", "", ""]
+
+
 def ratio_row(one: Sequence[Run], many: Sequence[Run], checkpoints: Sequence[int]) -> list[str]:
     """The cells of a line that says how much worse many workers are than one."""
     cells = [f"  {many[0].workers} workers / 1 worker", ""]
@@ -88,6 +95,8 @@ def rows_of(method: Method, options: argparse.Namespace) -> Iterator[list[str]]:
         took = time.perf_counter() - begun
         print(f"{method.label}, {workers} worker(s): {took:.0f} s", file=sys.stderr)
         yield row(method.label, runs, options.checkpoints)
+        if options.tried:
+            yield tried_row(runs, options.checkpoints)
         if workers > 1:
             yield ratio_row(alone, runs, options.checkpoints)
         alone = runs
@@ -102,6 +111,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=0, help="number of the first run")
     parser.add_argument("--trials", type=positive, default=200, help="full trainings per run")
     parser.add_argument("--workers", type=positive, default=1, help="N > 1: both 1 and N")
+    parser.add_argument("--tried", action="store_true", help="also the best tried, known or not")
     parser.add_argument("--checkpoints", nargs="+", type=positive, help="default: 50 100 200")
     options = parser.parse_args(arguments)
     options.methods = options.methods or [parse(name) for name in QUICK]

@@ -34,6 +34,15 @@ def test_strategies_prints_one_table(capsys):
     assert "Left out: kt.NoSuchSearch" in output
 
 
+def test_strategies_tells_the_best_tried_beside_the_best_observed(capsys):
+    settings = "--table synthetic --seeds 2 --trials 6 --checkpoints 1 6 --tried"
+    strategies.main([*settings.split(), "--methods", "kt.RandomSearch"])
+    table = cells(capsys.readouterr().out)
+    observed, tried = table["kt.RandomSearch"], table["best tried"]
+    assert tried[1] == observed[1]  # of one trial the best tried is the one
+    assert 0 < float(tried[2].split(" ± ")[0]) <= float(observed[2].split(" ± ")[0])
+
+
 def test_strategies_leaves_nothing_behind(monkeypatch, tmp_path):
     monkeypatch.setattr(strategies, "_MEMORY", tmp_path)
     settings = "--table synthetic --seeds 2 --trials 3 --methods kt.RandomSearch"

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,18 +19,19 @@ pytest.importorskip("matplotlib")
 
 DEMO = Path(__file__).parents[2] / "examples" / "digits_demo.py"
 SEARCHES = ("keras_tuner.RandomSearch", "kt_plus.EvolutionarySearch")
+THIRD = "kt_plus.ReinforcementLearning"  # by an option
 PATIENCE = 240.0  # seconds for what takes some twenty
 EPOCHS = 12  # what each of the short searches may train
 
 
 @contextmanager
-def demo(output: Path) -> Iterator[subprocess.Popen[str]]:
+def demo(output: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """The demo, running in a process of its own that ends with the block."""
     # Where this process ignores Ctrl-C, as in the background of a shell, so would its children.
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         process = subprocess.Popen(
-            [sys.executable, DEMO, "--small", "--output", output],
+            [sys.executable, DEMO, "--small", "--output", output, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -44,9 +45,9 @@ def demo(output: Path) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
-def run(output: Path) -> str:
+def run(output: Path, *options: str) -> str:
     """What the demo printed, run to its end."""
-    with demo(output) as process:
+    with demo(output, *options) as process:
         printed, _ = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, printed
         return printed
@@ -119,16 +120,20 @@ def test_interrupted_in_both_searches_the_demo_goes_on_where_it_was(tmp_path: Pa
     printed = run(output)
     assert completed(random_search) == second
     assert third.items() <= completed(evolution).items(), "a completed trial was run again"
-    check_outcomes(folder, printed)
+    check_outcomes(folder, printed, SEARCHES)
 
     again = run(output)
     assert "Trial" not in again, "a finished race was run again"
     assert table_of(again) == table_of(printed)
 
+    printed = run(output, "--reinforcement-learning")
+    assert table_of(printed)[:2] == table_of(again), "a finished search was run again"
+    check_outcomes(folder, printed, (*SEARCHES, THIRD))
 
-def check_outcomes(folder: Path, printed: str) -> None:
+
+def check_outcomes(folder: Path, printed: str, searches: Sequence[str]) -> None:
     """That the table tells what the files of the searches do, and the picture is one."""
-    for row, search in zip(table_of(printed), SEARCHES, strict=True):
+    for row, search in zip(table_of(printed), searches, strict=True):
         outcome = json.loads((folder / search / "outcome.json").read_text())
         trials = completed(folder / search)
         scores = [float(str(state["score"])) for state, _ in trials.values()]
@@ -151,5 +156,5 @@ def check_outcomes(folder: Path, printed: str) -> None:
 
 def table_of(printed: str) -> list[list[str]]:
     """The cells of the printed table's rows, a row for each search."""
-    lines = [line for line in printed.splitlines() if line.startswith(SEARCHES)]
+    lines = [line for line in printed.splitlines() if line.startswith((*SEARCHES, THIRD))]
     return [line.split() for line in lines if len(line.split()) == 7]

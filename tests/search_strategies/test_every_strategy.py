@@ -40,7 +40,7 @@ class TestGrid(StrategySuite):
 
 class TestReinforce(StrategySuite):
     def make_strategy(self):
-        return reinforcement_learning(30, units=4)
+        return reinforcement_learning(30, algorithm="reinforce", units=4)
 
 
 class TestPPO(StrategySuite):

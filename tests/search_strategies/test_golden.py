@@ -28,9 +28,10 @@ STRATEGIES = {
     "evolution by mutation alone": evolution(40, random_trials=5, crossover=0.0),
     "random sampling": RandomSampling(),
     "grid": Grid(samples=3),
-    "REINFORCE": reinforcement_learning(40),
-    "PPO": reinforcement_learning(40, algorithm="ppo", batch_size=4),
-    "REINFORCE, independent": reinforcement_learning(40, controller="independent"),
+    "PPO": reinforcement_learning(40),
+    "PPO, independent": reinforcement_learning(40, controller="independent"),
+    "REINFORCE": reinforcement_learning(40, algorithm="reinforce"),
+    "REINFORCE in batches of 4": reinforcement_learning(40, algorithm="reinforce", batch_size=4),
 }
 
 CONVOLUTION, DENSE = Condition("op", ("conv",)), Condition("op", ("dense",))

@@ -8,7 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from kt_plus.search_strategies.reinforcement_learning.adam import Adam
-from kt_plus.search_strategies.reinforcement_learning.controller import Array, Choices, Controller
+from kt_plus.search_strategies.reinforcement_learning.choices import Array, Choices
+from kt_plus.search_strategies.reinforcement_learning.controller import Controller
 
 LARGEST_RATIO = 2.0
 """Where importance ratios are cut off: one stale result must not outweigh many fresh ones."""

@@ -45,7 +45,7 @@ class Cells:
         lower, upper = np.array(self.edges[:-1]), np.array(self.edges[1:])
         self.count = len(lower)
         self.log_widths = np.log(upper - lower)
-        ordered = _is_ordered(dimension) and smoothness > 0.0
+        ordered = is_ordered(dimension) and smoothness > 0.0
         self._bumps = _bumps((lower + upper) / 2, smoothness) if ordered else None
 
     def logits(self, coefficients: Array) -> Array:
@@ -95,7 +95,8 @@ def cells_of(dimension: Dimension, smoothness: float) -> Cells:
     return Cells(dimension, smoothness)
 
 
-def _is_ordered(dimension: Dimension) -> bool:
+def is_ordered(dimension: Dimension) -> bool:
+    """Whether its values are numbers, so that some are near each other."""
     return isinstance(dimension, Numeric) or (isinstance(dimension, Discrete) and dimension.ordered)
 
 
@@ -103,7 +104,7 @@ def _edges(dimension: Dimension) -> list[float]:
     """The borders of the parts, 0 and 1 included."""
     size = dimension.size
     stepless = isinstance(dimension, Numeric) and dimension.step is None
-    if not _is_ordered(dimension) or size <= 1 or (size <= CELLS and not stepless):
+    if not is_ordered(dimension) or size <= 1 or (size <= CELLS and not stepless):
         return _even(int(size))
     if size == math.inf:
         return _even(CELLS)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,37 +14,11 @@ from kt_plus.engine.dimensions import Dimension
 from kt_plus.engine.history import Record
 from kt_plus.engine.space import Space, Values
 from kt_plus.search_strategies.reinforcement_learning.cells import cells_of
+from kt_plus.search_strategies.reinforcement_learning.choices import Choices
 from kt_plus.search_strategies.reinforcement_learning.lstm import LSTMStep, State, back, forth
 
 Array = np.ndarray
 Parameters = Mapping[str, Array]
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What some trials have chosen, one row a trial, one column a hyperparameter.
-
-    Args:
-        cells: The number of the part chosen; 0 where the hyperparameter is inactive.
-        active: Whether it was chosen at all, and so was fed to the next step.
-        counted: Whether the choice had a part in the result: not so for a hyperparameter
-            that the model never asked for.
-    """
-
-    cells: Array
-    active: Array
-    counted: Array
-
-    @property
-    def columns(self) -> list[int]:
-        """The hyperparameters that any of the trials has."""
-        return [int(column) for column in np.flatnonzero(self.active.any(axis=0))]
-
-    @classmethod
-    def stack(cls, rows: Sequence[Choices]) -> Choices:
-        """The trials of all rows."""
-        columns = (np.concatenate([getattr(r, n) for r in rows]) for n in cls.__dataclass_fields__)
-        return cls(*columns)
 
 
 @dataclass(frozen=True)
@@ -68,6 +43,14 @@ class Pass:
     log_probability: Array
     entropy: Array
     steps: Mapping[int, _Step]
+
+
+class _Slopes(NamedTuple):
+    """Of what one step hands on to the next: the input, the hidden state, the cell state."""
+
+    x: Array
+    hidden: Array
+    cell: Array
 
 
 class Controller:
@@ -184,34 +167,48 @@ class Controller:
         """
         vector = np.zeros(self.size)
         slopes = self.views(vector)
-        # Of the state after a step, and of the input of the step behind it.
-        d_hidden, d_cell, d_x = np.zeros((3, len(choices.cells), self.units))
+        after = _Slopes(*np.zeros((3, len(choices.cells), self.units)))
         inputs, gates = [], []
         for column in reversed(choices.columns):
-            name, active = self._names[column], choices.active[:, column, None]
             step = told.steps[column]
-            d_coefficients = self._d_coefficients(column, choices, step, weights, bonus)
-            slopes["bias " + name] += d_coefficients.sum(0)
-            if step.lstm is None:
-                continue
-            fed = self.cells[column].features(choices.cells[:, column])
-            slopes["embedding " + name] += fed.T @ (d_x * active)
-            slopes["head " + name] += step.lstm.hidden.T @ d_coefficients
-            d_shown = d_hidden + d_coefficients @ parameters["head " + name].T
-            d_gates, d_before = back(step.lstm, (d_shown, d_cell))
-            d_gates *= active
-            d_inputs = d_gates @ parameters["lstm"].T
-            d_x = d_x * ~active + d_inputs[:, : self.units]
-            d_hidden = np.where(active, d_inputs[:, self.units :], d_hidden)
-            d_cell = np.where(active, d_before, d_cell)
-            inputs.append(step.lstm.inputs)
-            gates.append(d_gates)
+            d_coefficients = self._d_coefficients(column, choices, told, weights, bonus)
+            slopes["bias " + self._names[column]] += d_coefficients.sum(0)
+            if step.lstm is not None:
+                d_gates, after = self._step_back(
+                    parameters, slopes, column, choices, step.lstm, d_coefficients, after
+                )
+                inputs.append(step.lstm.inputs)
+                gates.append(d_gates)
         if inputs:
             d_gates = np.concatenate(gates)
             slopes["lstm"] += np.concatenate(inputs).T @ d_gates
             slopes["lstm bias"] += d_gates.sum(0)
-            slopes["start"] += d_x.sum(0)
+            slopes["start"] += after.x.sum(0)
         return vector
+
+    def _step_back(
+        self,
+        parameters: Parameters,
+        slopes: Parameters,
+        column: int,
+        choices: Choices,
+        step: LSTMStep,
+        d_coefficients: Array,
+        after: _Slopes,
+    ) -> tuple[Array, _Slopes]:
+        """Adds the slopes of one hyperparameter's arrays; those of its gates and before it."""
+        name, active = self._names[column], choices.active[:, column]
+        fed = self.cells[column].features(choices.cells[:, column])
+        none = np.zeros_like(after.x)
+        slopes["embedding " + name] += fed.T @ _where(active, after.x, none)
+        slopes["head " + name] += step.hidden.T @ d_coefficients
+        d_shown = after.hidden + d_coefficients @ parameters["head " + name].T
+        d_gates, d_cell = back(step, (d_shown, after.cell))
+        d_gates *= active[:, None]
+        d_inputs = d_gates @ parameters["lstm"].T
+        x = _where(active, none, after.x) + d_inputs[:, : self.units]
+        hidden = _where(active, d_inputs[:, self.units :], after.hidden)
+        return d_gates, _Slopes(x, hidden, _where(active, d_cell, after.cell))
 
     def sample(
         self, parameters: Parameters, count: int, rng: np.random.Generator, temperature: float
@@ -251,10 +248,10 @@ class Controller:
     ) -> tuple[_Step, State]:
         """The distribution of one hyperparameter, and the state after it."""
         cells, name, lstm = self.cells[column], self._names[column], None
-        coefficients = np.tile(parameters["bias " + name], (len(active), 1))
+        coefficients = np.broadcast_to(parameters["bias " + name], (len(active), cells.count))
         if self.units:
             lstm, after = forth(parameters["lstm"], parameters["lstm bias"], x, state)
-            coefficients += lstm.hidden @ parameters["head " + name]
+            coefficients = lstm.hidden @ parameters["head " + name] + coefficients
             state = _where(active, after[0], state[0]), _where(active, after[1], state[1])
         logits = cells.logits(coefficients)
         logits -= logits.max(axis=1, keepdims=True)
@@ -271,12 +268,12 @@ class Controller:
         return _where(active, self.cells[column].features(chosen) @ embedding, x)
 
     def _d_coefficients(
-        self, column: int, choices: Choices, step: _Step, weights: Array, bonus: float
+        self, column: int, choices: Choices, told: Pass, weights: Array, bonus: float
     ) -> Array:
-        counted = choices.counted[:, column]
+        counted, step = choices.counted[:, column], told.steps[column]
         weight = (weights[:, column] * counted)[:, None]
         p, logs = step.probabilities, step.log_probabilities
-        entropy = -np.einsum("ij,ij->i", p, logs)[:, None]
+        entropy = told.entropy[:, column, None]
         d_logits = -weight * p - (bonus * counted)[:, None] * p * (logs + entropy)
         d_logits[np.arange(len(p)), choices.cells[:, column]] += weight[:, 0]
         return self.cells[column].slopes(d_logits)

@@ -11,7 +11,8 @@ import numpy as np
 from kt_plus.engine.dimensions import Dimension
 from kt_plus.engine.history import History, Record
 from kt_plus.engine.space import Space
-from kt_plus.search_strategies.reinforcement_learning.controller import Choices
+from kt_plus.search_strategies.reinforcement_learning.cells import is_ordered
+from kt_plus.search_strategies.reinforcement_learning.choices import Choices
 from kt_plus.search_strategies.reinforcement_learning.learner import (
     Learner,
     Settings,
@@ -36,6 +37,7 @@ class Policy:
             into: 0 once the policy is sure of everything.
         baseline: The reward that was expected of a result, in standard deviations of the
             rewards so far.
+        ordered: The hyperparameters whose values have an order, as numbers have.
     """
 
     trials: int
@@ -43,6 +45,7 @@ class Policy:
     activity: Mapping[str, float]
     entropy: float
     baseline: float
+    ordered: frozenset[str] = frozenset()
 
 
 def policies(space: Space, history: History, settings: Settings, points: int = 50) -> list[Policy]:
@@ -80,7 +83,10 @@ def policy_of(learner: Learner) -> Policy:
         probabilities[names[column]] = dict(zip(labels, of_each.tolist(), strict=True))
     activity = dict(zip(names, choices.active.mean(axis=0).tolist(), strict=True))
     entropy = float(told.entropy.sum(axis=1).mean())
-    return Policy(len(learner.records), probabilities, activity, entropy, learner.baseline)
+    ordered = frozenset(
+        n for n, d in zip(names, controller.dimensions, strict=True) if is_ordered(d)
+    )
+    return Policy(len(learner.records), probabilities, activity, entropy, learner.baseline, ordered)
 
 
 def _names(dimensions: tuple[Dimension, ...]) -> list[str]:

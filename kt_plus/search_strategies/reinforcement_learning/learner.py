@@ -12,7 +12,8 @@ from kt_plus.engine.history import History, Record
 from kt_plus.engine.space import Space
 from kt_plus.search_strategies.reinforcement_learning.adam import Adam
 from kt_plus.search_strategies.reinforcement_learning.algorithms import Algorithm, Batch
-from kt_plus.search_strategies.reinforcement_learning.controller import Array, Choices, Controller
+from kt_plus.search_strategies.reinforcement_learning.choices import Array, Choices
+from kt_plus.search_strategies.reinforcement_learning.controller import Controller
 from kt_plus.search_strategies.reinforcement_learning.rewards import moving_average, rewards_of
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -41,7 +42,10 @@ def forth(weights: Array, bias: Array, x: Array, state: State) -> tuple[LSTMStep
     hidden, cell = state
     inputs = np.concatenate([x, hidden], axis=1)
     scale = _scale(cell.shape[1])
-    activations = np.tanh((inputs @ weights + bias) * scale)
+    activations = inputs @ weights
+    activations += bias
+    activations *= scale
+    np.tanh(activations, out=activations)
     gates = activations * scale + (1 - scale)  # sigmoid(z) = tanh(z / 2) / 2 + 1 / 2
     admit, keep, show, new = _parts(gates)
     after = keep * cell + admit * new
@@ -76,6 +80,7 @@ def _parts(gates: Array) -> tuple[Array, Array, Array, Array]:
     return gates[:, :first], gates[:, first:second], gates[:, second:third], gates[:, third:]
 
 
+@lru_cache(maxsize=16)
 def _scale(units: int) -> Array:
     scale = np.ones(4 * units)
     scale[: 3 * units] = 0.5

@@ -36,7 +36,7 @@ def reinforcement_learning(
     """The controller RNN of neural architecture search, for any search space.
 
     When to use it: where there is budget to learn, from some 50 trials on, above all when
-    good values depend on each other, and where some value is good for many reasons.
+    good values depend on each other.
 
     Source: Zoph and Le, "Neural Architecture Search with Reinforcement Learning", ICLR
     2017 (arXiv:1611.01578); PPO in place of REINFORCE as in Zoph, Vasudevan, Shlens and
@@ -72,7 +72,11 @@ def reinforcement_learning(
 
     Example:
     ```python
-    strategy = reinforcement_learning(max_trials=300, algorithm="ppo")
+    import kt_plus
+    from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
+
+    strategy = reinforcement_learning(max_trials=300, algorithm="reinforce")
+    oracle = kt_plus.Oracle("val_accuracy", max_trials=300, strategy=strategy)
     ```
     """
     _check_named("algorithm", algorithm, tuple(ALGORITHMS))

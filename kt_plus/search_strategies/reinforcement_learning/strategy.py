@@ -41,8 +41,21 @@ class PolicySampling:
     higher `TEMPERATURES`, and what is found is a variation of what it prefers; if
     even the last round yields nothing, one of the untried configurations is drawn.
 
+    When to use it: through `reinforcement_learning`, which makes one with settings that fit
+    the budget; by itself to look inside a search.
+
     Args:
         settings: How the policy learns.
+
+    Example:
+    ```python
+    from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
+    from kt_plus.testing import SPACES, simulate
+
+    strategy = reinforcement_learning(max_trials=50)
+    *_, (history, proposal) = simulate(strategy, SPACES["flat"], trials=50)
+    print(strategy.policy(SPACES["flat"], history).probabilities["activation"])
+    ```
     """
 
     settings: Settings

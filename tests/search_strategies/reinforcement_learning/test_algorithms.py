@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kt_plus.engine.dimensions import Discrete, Numeric
-from kt_plus.engine.history import Record
+from kt_plus.engine.history import History, Record
 from kt_plus.engine.space import Space
 from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
 from kt_plus.search_strategies.reinforcement_learning.adam import Adam
@@ -16,7 +16,8 @@ from kt_plus.search_strategies.reinforcement_learning.algorithms import (
     Batch,
     Reinforce,
 )
-from kt_plus.search_strategies.reinforcement_learning.controller import Choices, Controller
+from kt_plus.search_strategies.reinforcement_learning.choices import Choices
+from kt_plus.search_strategies.reinforcement_learning.controller import Controller
 from kt_plus.testing import simulate
 
 SPACE = Space([Discrete("a", (0, 1, 2)), Discrete("b", (0, 1))])
@@ -161,3 +162,36 @@ def test_a_bandit_is_solved(algorithm, controller):
     assert policy.trials == 400
     assert policy.probabilities["arm"]["e"] > 0.9
     assert max(policy.probabilities["nuisance"].values()) < 0.5
+
+
+PAIR = Space([Discrete("a", tuple("wxyz")), Discrete("b", tuple("wxyz"))])
+
+
+def pairs_policy(algorithm, controller) -> dict[tuple[str, str], float]:
+    """The probability of each pair, after 300 random ones of which the equal were good."""
+    rng, history = np.random.default_rng(0), History()
+    for i in range(300):
+        values = PAIR.draw(rng)
+        score = float(values["a"] == values["b"]) + rng.normal(scale=0.1)
+        history.put(Record(str(i), values, score, "completed", ended=i))
+    strategy = reinforcement_learning(300, algorithm=algorithm, controller=controller)
+    learner = strategy.learner(PAIR, history)
+    views, pairs = learner.controller.views(learner.parameters), list(PAIR.enumerate(samples=None))
+    rows = [learner.controller.encode(PAIR, Record("", values)) for values in pairs]
+    told = learner.controller.evaluate(views, Choices.stack(rows))
+    logs = told.log_probability.sum(axis=1)
+    return {(v["a"], v["b"]): float(np.exp(p)) for v, p in zip(pairs, logs, strict=True)}
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "reinforce"])
+def test_the_lstm_learns_what_goes_with_what_which_softmaxes_alone_cannot(algorithm):
+    margin = {}
+    for controller in ("lstm", "independent"):
+        found = pairs_policy(algorithm, controller)
+        assert sum(found.values()) == pytest.approx(1.0)
+        equal = sum(found[x, x] for x in "wxyz")
+        likeliest = max(sum(found[x, y] for y in "wxyz") for x in "wxyz")
+        margin[controller] = equal - likeliest
+    # Independent choices are equal at most as often as the likeliest of them is made.
+    assert margin["independent"] <= 1e-9
+    assert margin["lstm"] > 0.3

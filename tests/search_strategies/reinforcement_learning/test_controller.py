@@ -11,7 +11,8 @@ import pytest
 from kt_plus.engine.dimensions import Condition, Discrete, Numeric
 from kt_plus.engine.history import Record
 from kt_plus.engine.space import Space
-from kt_plus.search_strategies.reinforcement_learning.controller import Choices, Controller
+from kt_plus.search_strategies.reinforcement_learning.choices import Choices
+from kt_plus.search_strategies.reinforcement_learning.controller import Controller
 from kt_plus.testing import SPACES
 
 KINDS = [kind for kind, space in SPACES.items() if space.dimensions]
