@@ -40,7 +40,7 @@ def space() -> kt.HyperParameters:
 
 
 def sums(
-    directory: Path | str, sabotage: Sabotage | None = None, **options: Any
+    directory: Path | str, sabotage: Sabotage | None = None, verbose: int = 0, **options: Any
 ) -> Callable[[], Any]:
     """A `make_tuner` for a search of ten trials, all different."""
 
@@ -52,7 +52,7 @@ def sums(
         settings = {"max_trials": 10, "seed": 2, **options}
         hp = space()
         return Sabotaged(hyperparameters=hp, directory=directory, project_name="p", **settings), {
-            "verbose": 0
+            "verbose": verbose
         }
 
     return make_tuner
