@@ -20,7 +20,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from kt_plus.engine import workers
-from kt_plus.engine.client import CRASH_LIMIT, DEAD_WORKER, LONGEST_TEXT, MESSAGE
+from kt_plus.engine.client import CRASH_LIMIT, DEAD_WORKER, LONGEST_TEXT, MESSAGE, only_active
 
 LATE = 5.0
 """Seconds that it waits for a worker that is about to ask for the first time."""
@@ -110,7 +110,7 @@ class Service(OracleServicer):
         return answer
 
     def EndTrial(self, request: Any, context: Any) -> Any:
-        ended = Trial.from_proto(request.trial)
+        ended = only_active(Trial.from_proto(request.trial))
         values = ended.hyperparameters.values
         ended.message = values.pop(MESSAGE, None)
         dead, limit = values.pop(DEAD_WORKER, None), values.pop(CRASH_LIMIT, 0)
