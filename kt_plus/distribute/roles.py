@@ -215,4 +215,6 @@ def _move_log(first_log: str, project_dir: str, name: str) -> LogMoved:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
+    with contextlib.suppress(OSError):
+        os.remove(first_log)
     return LogMoved(path)
