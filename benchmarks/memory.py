@@ -1,4 +1,4 @@
-"""The memory that trials leave behind, and that `isolate` gives back: `benchmarks.memory --help`."""
+"""The memory that trials leave, and what `isolate` gives back: `benchmarks.memory --help`."""
 
 from __future__ import annotations
 

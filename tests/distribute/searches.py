@@ -74,6 +74,15 @@ def kill_self(directory: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def kill_actor(directory: Path) -> None:
+    """Kills the Ray actor that has started this process."""
+    pid = os.getpid()
+    while not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::"):
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(60)  # this process ends with it
+
+
 def kill_chief(directory: Path) -> None:
     os.kill(processes(directory)["chief"][-1], signal.SIGKILL)
 
