@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         grown = (found[marks[-1] - 1] - found[marks[0] - 1]) / max(marks[-1] - marks[0], 1)
         cells = [str(found[mark - 1]) for mark in marks]
         lines.append([name, *cells, f"{grown:.1f}", str(before), str(after)])
+        print(lines[-1], file=sys.stderr)
     print(f"{versions()}; resident memory in MiB of the process that trains\n")
     print_table(lines)
 

@@ -28,8 +28,8 @@ CHIEF = "chief"
 LONGEST_DELAY = 30.0
 """Seconds before a process that has died is started again, at most."""
 
-START = 300.0
-"""Seconds in which a process has imported what it needs."""
+START = 600.0
+"""Seconds in which a process has imported what it needs: minutes on a busy machine or file server."""
 
 END = 10.0
 """Seconds in which processes may end by themselves."""

@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 PAUSE = 0.05
 """Seconds between two looks for processes that have ended."""
 
-PATIENCE = 300.0
+PATIENCE = 600.0
 """Seconds in which the template has imported TensorFlow; beyond, each process does it itself."""
 
 UNKNOWN = 255
