@@ -29,7 +29,7 @@ LONGEST_DELAY = 30.0
 """Seconds before a process that has died is started again, at most."""
 
 START = 600.0
-"""Seconds in which a process has imported what it needs: minutes on a busy machine or file server."""
+"""Seconds in which a process has imported what it needs; on a busy machine it takes minutes."""
 
 END = 10.0
 """Seconds in which processes may end by themselves."""
