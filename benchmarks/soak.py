@@ -156,13 +156,28 @@ def judge(directory: Path, trials: int) -> tuple[str, float | None]:
 
 @contextmanager
 def killing(
-    victims: Callable[[], dict[str, int]], every: float, seed: int
+    victims: Callable[[], dict[str, int]],
+    every: float,
+    seed: int,
+    progress: Callable[[], int] | None = None,
 ) -> Iterator[Counter[str]]:
-    """Kills one of the processes, chosen at random, every few seconds."""
+    """Kills one of the processes, chosen at random, every few seconds.
+
+    Args:
+        victims: The processes that there are.
+        every: The mean of the seconds; 0 kills nothing.
+        seed: Draws the processes and the seconds.
+        progress: How far the search is: none is killed before that has grown since the last.
+    """
     rng, ended, kills = random.Random(seed), threading.Event(), Counter[str]()
 
     def kill() -> None:
+        done = -1
         while not ended.wait(rng.uniform(0.5, 1.5) * every):
+            if progress is not None:
+                while progress() <= done and not ended.wait(0.1):
+                    pass
+                done = progress()
             alive = victims()
             if alive:
                 name = rng.choice(sorted(alive))
@@ -193,13 +208,20 @@ def running(directory: Path) -> dict[str, int]:
     return alive
 
 
+def epochs(directory: Path) -> int:
+    """How many epochs the trials of a project have reported."""
+    states = [json.loads(file.read_text()) for file in directory.glob("project/trial_*/trial.json")]
+    return sum(len(c["values"]) for state in states for c in state["kt_plus"]["curves"])
+
+
 def soak(
     make_tuner: Callable[[], Any], directory: Path, options: argparse.Namespace, seed: int
 ) -> Outcome:
     """One search of ours, under fire if `options.every` is not 0."""
     begun = time.monotonic()
     end = None
-    with killing(lambda: running(directory), options.every, seed) as kills:
+    progress = (lambda: epochs(directory)) if options.after_progress else None
+    with killing(lambda: running(directory), options.every, seed, progress) as kills:
         try:
             kt_plus.distribute.search(
                 make_tuner, options.workers, max_restarts=20, max_crashes_per_trial=CRASHES
@@ -280,6 +302,11 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--trials", type=positive, default=60)
     parser.add_argument("--workers", type=positive, default=3)
     parser.add_argument("--every", type=float, default=3.0, help="mean seconds between kills")
+    parser.add_argument(
+        "--after-progress",
+        action="store_true",
+        help="kill only after an epoch since the last: on a busy machine all die as they start",
+    )
     parser.add_argument("--limit", type=float, default=60.0, help="seconds that Keras Tuner has")
     parser.add_argument(
         "--methods",

@@ -50,6 +50,11 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Started:
+    """The process has imported what it needs, and waits for its job."""
+
+
+@dataclass(frozen=True)
 class Ready:
     """The chief serves."""
 
@@ -63,9 +68,9 @@ class Ready:
 
 @dataclass(frozen=True)
 class Beat:
-    """A worker is alive, in a trial or between two, and has or has not got on with it."""
+    """A process is alive; a worker in a trial or between two, and it has or has not got on."""
 
-    trial_id: str | None
+    trial_id: str | None = None
     progress: bool = False
 
 

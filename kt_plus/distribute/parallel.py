@@ -11,9 +11,9 @@ import cloudpickle
 
 from kt_plus.distribute.messages import Job
 from kt_plus.distribute.processes import Machine, processors
-from kt_plus.distribute.program import make, reload_if_needed
 from kt_plus.distribute.supervisor import Launcher, Limits, Supervisor
 from kt_plus.distribute.template import shared
+from kt_plus.distribute.tuner_function import make, reload_if_needed
 
 
 def search(
@@ -56,7 +56,8 @@ def search(
         isolate: Whether each trial has a process of its own. All its memory is then returned
             (Keras keeps some of every model), for the time that it takes to start one.
         timeout: Seconds without a batch, epoch or trial after which a worker is taken to
-            hang, and started again; `None` for no limit. The start of a process counts.
+            hang, and started again; `None` for no limit. `make_tuner`, and what the chief
+            takes for a proposal, must be quicker. Where it hung stands in its log.
         max_restarts: How often in a row the chief, or a worker that gets nowhere, is started
             again.
         max_crashes_per_trial: A trial whose process has died so often in a row, without a

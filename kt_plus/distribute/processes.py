@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,15 @@ THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"
 """What OpenMP and PyTorch, TensorFlow (twice) and JAX read how many threads to use from."""
 
 NO_GPU = "-1"
+
+TRACE = getattr(signal, "SIGUSR1", None)
+"""The signal at which a process of the search writes to its log where its threads are."""
+
+TRACING = 0.3
+"""Seconds that this takes at most."""
+
+DEATH = 5.0
+"""Seconds in which a killed process is gone, unless the system itself hangs."""
 
 
 class Process:
@@ -50,16 +60,25 @@ class Process:
 
     def ask_to_end(self) -> None:
         """Lets the process end itself: it does when nobody is at the other end of its pipe."""
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
+        # In a thread: a process that hangs has not read its job, and closing waits for that.
+        threading.Thread(target=self._close, daemon=True).start()
+
+    def trace(self) -> None:
+        """Lets the process write to its log where its threads are, if that is possible."""
+        if TRACE is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process.pid, TRACE)
+                time.sleep(TRACING)
 
     def kill(self) -> None:
         """Ends the process, and all that it has started, at once."""
-        if os.name == "posix":
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-        else:
+        if os.name != "posix":
             self._process.kill()
+            return
+        # One that has just been forked leads no group yet; one that has ended has left its number.
+        for end in (os.killpg, os.kill)[: 2 if self._process.returncode is None else 1]:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                end(self._process.pid, signal.SIGKILL)
 
     def wait(self, seconds: float) -> None:
         """Waits for its end for some seconds at most, then kills it."""
@@ -67,9 +86,10 @@ class Process:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-            self._process.wait()
-        if self.log != self._first_log:  # with a remote project it stays the only one
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(DEATH)
+        with contextlib.suppress(OSError):  # with a remote project it stays the only one
+            if self.log != self._first_log or not os.path.getsize(self._first_log):
                 os.remove(self._first_log)
 
     def last_lines(self, count: int = 30) -> str:
@@ -79,6 +99,10 @@ class Process:
                 return "".join(log.readlines()[-count:])
         except OSError:
             return ""
+
+    def _close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
 
     def _send(self, job: Job) -> None:
         with contextlib.suppress(OSError, ValueError):

@@ -8,18 +8,19 @@ import queue
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from kt_plus.distribute.messages import Gone, Job, Tell
+from kt_plus.distribute.messages import Beat, Gone, Job, Tell
 from kt_plus.distribute.processes import THREADS, Process, inherited_environment
 
 POLL_PAUSE = 0.2
 """Seconds between two questions to an actor."""
 
-PATIENCE = 60.0
-"""Seconds to wait for an actor's answer before asking again; Ray itself finds out if it is dead."""
+PATIENCE = 30.0
+"""Seconds after which the wait for an actor's place is told; Ray itself finds out if it is dead."""
 
 AUTO = "auto"
 """As an address: that of the node on which the chief runs."""
@@ -57,6 +58,10 @@ class Host:
         """Lets the process end itself."""
         self._process.ask_to_end()
 
+    def trace(self) -> None:
+        """Lets the process write where its threads are."""
+        self._process.trace()
+
     def kill(self) -> None:
         """Ends the process at once."""
         self._process.kill()
@@ -70,14 +75,15 @@ class Remote:
     """A process that an actor has started.
 
     Args:
+        name: The worker's id, or the chief's.
         actor: The actor.
         variables: Environment variables of the process.
         tell: Told what the process says, and at last that it is `Gone`.
     """
 
-    def __init__(self, actor: Any, variables: dict[str, str], tell: Tell) -> None:
-        self.actor, self._tell = actor, tell
-        self._gone = threading.Event()
+    def __init__(self, name: str, actor: Any, variables: dict[str, str], tell: Tell) -> None:
+        self.name, self.actor, self._tell = name, actor, tell
+        self._gone, self._waits = threading.Event(), False
         self._started = actor.start.remote(variables)
         threading.Thread(target=self._listen, daemon=True).start()
 
@@ -86,6 +92,9 @@ class Remote:
 
     def ask_to_end(self) -> None:
         self.actor.ask_to_end.remote()
+
+    def trace(self) -> None:
+        self.actor.trace.remote()
 
     def kill(self) -> None:
         self.actor.kill.remote()
@@ -105,11 +114,12 @@ class Remote:
     def _listen(self) -> None:
         import ray
 
+        asked = self._started
         while not self._gone.is_set():
-            try:
-                ray.get(self._started)
-                messages = ray.get(self.actor.poll.remote(), timeout=PATIENCE)
+            try:  # the same answer until it comes: what it holds is told once
+                messages = ray.get(asked, timeout=PATIENCE) or ()
             except ray.exceptions.GetTimeoutError:
+                self._tell_of_waiting(asked)
                 continue
             except ray.exceptions.RayError as error:
                 messages = [Gone(f"its Ray actor failed: {str(error).strip().splitlines()[-1]}")]
@@ -117,7 +127,20 @@ class Remote:
                 if isinstance(message, Gone):
                     self._gone.set()
                 self._tell(message)
-            time.sleep(POLL_PAUSE)
+            if asked is not self._started:
+                time.sleep(POLL_PAUSE)
+            asked = self.actor.poll.remote()
+
+    def _tell_of_waiting(self, asked: Any) -> None:
+        if asked is self._started:
+            self._tell(Beat())  # it does not hang
+            if not self._waits:
+                self._waits = True
+                warnings.warn(
+                    f"{self.name} waits for a place on the Ray cluster. The search goes on with "
+                    "the workers that have one.",
+                    stacklevel=2,
+                )
 
 
 class Cluster:
@@ -129,6 +152,7 @@ class Cluster:
 
     Raises:
         ImportError: If Ray is not installed.
+        ValueError: If no worker can ever have that on a cluster that is started here.
     """
 
     def __init__(self, resources: Mapping[str, float] | None) -> None:
@@ -142,8 +166,11 @@ class Cluster:
         self._ray, self._started_here = ray, not ray.is_initialized()
         if self._started_here:
             ray.init(include_dashboard=False, log_to_driver=False)
-        self._options = _options(resources or {"num_cpus": 1})
         self._actors: dict[str, Any] = {}
+        resources = dict(resources or {"num_cpus": 1})
+        self._options = _options(resources)
+        if self._started_here:
+            self._check_places(resources)
 
     @property
     def address(self) -> str:
@@ -171,7 +198,7 @@ class Cluster:
             variables["KERAS_BACKEND"] = keras.backend.backend()
         if place is None:
             variables["CUDA_VISIBLE_DEVICES"] = "-1"
-        return Remote(self._actor(name, place), variables, tell)
+        return Remote(name, self._actor(name, place), variables, tell)
 
     def close(self) -> None:
         """Ends the actors, and the cluster if it was started here."""
@@ -180,6 +207,19 @@ class Cluster:
                 self._ray.kill(actor)
         if self._started_here:
             self._ray.shutdown()
+
+    def _check_places(self, resources: Mapping[str, float]) -> None:
+        has = self._ray.cluster_resources()
+        names = {"num_cpus": "CPU", "num_gpus": "GPU"}
+        asked = {names.get(name, name): amount for name, amount in resources.items()}
+        short = [name for name, amount in asked.items() if amount > has.get(name, 0)]
+        if short:
+            self.close()
+            found = ", ".join(f"{has.get(name, 0):g} {name}" for name in short)
+            raise ValueError(
+                f"resources={resources} was given, but this machine has {found}, and no Ray "
+                "cluster is connected. Ask for less, or connect to one by ray.init(address=...)."
+            )
 
     def _actor(self, name: str, place: int | None) -> Any:
         """The actor of that name, a new one if it is dead."""

@@ -10,7 +10,7 @@ import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from kt_plus.distribute.display import Bar
+from kt_plus.distribute.display import Display
 from kt_plus.distribute.messages import (
     Beat,
     Failed,
@@ -20,12 +20,16 @@ from kt_plus.distribute.messages import (
     Ready,
     Said,
     Shown,
+    Started,
     Tell,
 )
 
 CHIEF = "chief"
 LONGEST_DELAY = 30.0
 """Seconds before a process that has died is started again, at most."""
+
+START = 600.0
+"""Seconds in which a process has imported what it needs; on a busy machine it takes minutes."""
 
 END = 10.0
 """Seconds in which processes may end by themselves."""
@@ -39,6 +43,7 @@ class Running(Protocol):
 
     def give(self, job: Job) -> None: ...
     def ask_to_end(self) -> None: ...
+    def trace(self) -> None: ...
     def kill(self) -> None: ...
     def wait(self, seconds: float) -> None: ...
     def last_lines(self) -> str: ...
@@ -58,7 +63,7 @@ class Limits:
     """How much the search puts up with.
 
     Args:
-        timeout: Seconds without a batch, epoch or trial after which a worker is taken to hang.
+        timeout: Seconds without a batch, epoch or trial after which a process is taken to hang.
         max_restarts: How often in a row a process is started again that gets nowhere.
         max_crashes_per_trial: How many deaths in a row without a new epoch a trial may cause.
     """
@@ -75,6 +80,7 @@ class Member:
     name: str
     place: int | None
     process: Any = None
+    started: bool = False
     has_job: bool = False
     heard: float = 0.0
     trial_id: str | None = None
@@ -86,7 +92,8 @@ class Member:
     life: int = field(default=0)
 
     def reset(self) -> None:
-        self.has_job, self.trial_id, self.reason, self.failure = False, None, None, None
+        self.started = self.has_job = False
+        self.trial_id, self.reason, self.failure = None, None, None
         self.heard, self.life = time.monotonic(), self.life + 1
 
 
@@ -108,7 +115,7 @@ class Supervisor:
         self._served = False
         self._inbox: queue.Queue[tuple[Member, int, Any]] = queue.Queue()
         self._deaths: list[tuple[str, str, int]] = []  # that the chief does not know yet
-        self._bar = Bar()
+        self._display = Display()
 
     @property
     def _members(self) -> list[Member]:
@@ -147,10 +154,12 @@ class Supervisor:
             member.trial_id = message.trial_id
             if message.progress:
                 member.restarts = self._chief.restarts = 0
+        elif isinstance(message, Started):
+            member.started = True
         elif isinstance(message, Shown):
-            self._bar.show(message)
+            self._display.show(message)
         elif isinstance(message, Said):
-            self._bar.write(message.line)
+            self._display.write(message.line)
         elif isinstance(message, Ready):
             self._on_ready(message)
         elif isinstance(message, Finished):
@@ -164,7 +173,7 @@ class Supervisor:
         known = self._ready
         moved = known is not None and (known.address, known.port) != (ready.address, ready.port)
         self._ready, self._served = ready, True
-        self._bar.begin(ready)
+        self._display.begin(ready)
         self._job = replace(
             self._job,
             address=ready.address,
@@ -239,13 +248,21 @@ class Supervisor:
                     self._start(member)
             elif member is self._chief or self._served:
                 self._give_job(member)
-            timeout = self._limits.timeout
-            if member.place is None or timeout is None or not self._served:
-                member.heard = now if member.place is not None else member.heard
-            elif member.process is not None and now - member.heard > timeout:
-                member.reason = f"it hung: {timeout:g} seconds without a batch, epoch or trial"
-                member.heard = now
-                member.process.kill()
+            if member.process is not None:
+                self._look_whether_it_hangs(member, now)
+
+    def _look_whether_it_hangs(self, member: Member, now: float) -> None:
+        limit, doing = START, "for it to import what it needs"
+        if member.started:
+            limit, doing = self._limits.timeout, "without a batch, epoch or trial"
+            if limit is None or (member is not self._chief and not self._served):
+                member.heard = now  # a worker waits for the chief
+                return
+        if now - member.heard > limit:
+            member.reason = f"it hung: {limit:g} seconds {doing}"
+            member.heard = now
+            member.process.trace()
+            member.process.kill()
 
     def _start(self, member: Member) -> None:
         member.reset()
@@ -276,7 +293,7 @@ class Supervisor:
                 print(f"After the end of the search: {error!r}", file=sys.stderr)
 
     def _end_all(self) -> None:
-        self._bar.close()
+        self._display.close()
         running = [m.process for m in self._members if m.process is not None]
         for process in running:
             process.ask_to_end()

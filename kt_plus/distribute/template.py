@@ -26,6 +26,9 @@ from typing import Any, BinaryIO
 PAUSE = 0.05
 """Seconds between two looks for processes that have ended."""
 
+PATIENCE = 600.0
+"""Seconds in which the template has imported TensorFlow; beyond, each process does it itself."""
+
 UNKNOWN = 255
 """Exit status of a process whose own is not known, because the template was killed."""
 
@@ -93,6 +96,7 @@ class Template:
             os.close(theirs_in)
             os.close(theirs_out)
             if not pid:
+                self._process.kill()  # what it may fork yet must not be taken for the next one
                 stdin.close()
                 stdout.close()
         if not pid:
@@ -108,9 +112,9 @@ class Template:
         self._process.wait()
 
     def _next_pid(self) -> int:
+        """The process that was forked last; 0 if the template is dead, or cannot be waited for."""
         with self._news:
-            while not self._pids and self.alive:
-                self._news.wait(1)
+            self._news.wait_for(lambda: self._pids or not self.alive, PATIENCE)
             return self._pids.pop(0) if self._pids else 0
 
     def _listen(self) -> None:
@@ -121,10 +125,11 @@ class Template:
         with self._news:
             self._news.notify_all()
             born = list(self._born.values())
-        for process in born:  # nobody reaps them: the system does, and tells no status
-            while not process.ended.is_set() and _exists(process.pid):
-                time.sleep(PAUSE)
-            process.ended.set()
+        while born:  # nobody reaps them: the system does, and tells no status
+            for process in [process for process in born if not _exists(process.pid)]:
+                process.ended.set()
+            born = [process for process in born if not process.ended.is_set()]
+            time.sleep(PAUSE)
 
     def _hear(self, message: dict[str, int]) -> None:
         with self._news:
@@ -204,7 +209,10 @@ def _is_forkable() -> bool:
 def _receive(connection: socket.socket, size: int) -> bytes:
     content = b""
     while len(content) < size:
-        content += connection.recv(min(size - len(content), LONGEST_REQUEST))
+        part = connection.recv(min(size - len(content), LONGEST_REQUEST))
+        if not part:
+            sys.exit()  # who asks is gone
+        content += part
     return content
 
 

@@ -22,9 +22,12 @@ import keras_tuner
 from keras_tuner.engine.trial import Trial, TrialStatus
 from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_client import OracleClient
+from keras_tuner.src.engine import conditions
 
 from kt_plus.engine.ledger import RESERVED
 from kt_plus.errors import ChiefLostError, SearchEndedError
+
+conditions.print = lambda *args: None  # it prints a value of every condition that it sends
 
 MESSAGE = RESERVED + "message"
 """Under this name a worker tells why a trial failed: Keras Tuner does not send messages."""
@@ -75,6 +78,9 @@ class Client(OracleClient):
             raise
         finally:
             self.watch.end()
+
+    def create_trial(self, tuner_id: str) -> Any:
+        return only_active(super().create_trial(tuner_id))
 
     def end_trial(self, trial: Any) -> None:
         if trial.message:
@@ -168,6 +174,23 @@ class _Patience(grpc.UnaryUnaryClientInterceptor):
             if self._watch.lost:
                 raise self._watch.error
             time.sleep(0.2)
+
+
+def only_active(trial: Any) -> Any:
+    """The trial as it was sent.
+
+    Where a condition holds by default, Keras Tuner's reading of a message adds the defaults of
+    what depends on it, whether or not it holds in the trial.
+    """
+    hyperparameters, known = trial.hyperparameters, trial.hyperparameters._hps
+    while added := [
+        name
+        for name in hyperparameters.values
+        if name in known and not hyperparameters.is_active(name)
+    ]:
+        for name in added:  # what depends on it in turn is seen the next time
+            del hyperparameters.values[name]
+    return trial
 
 
 def stub_at(address: str, port: int, watch: Watch | None = None) -> Any:

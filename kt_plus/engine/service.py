@@ -20,7 +20,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from kt_plus.engine import workers
-from kt_plus.engine.client import CRASH_LIMIT, DEAD_WORKER, LONGEST_TEXT, MESSAGE
+from kt_plus.engine.client import CRASH_LIMIT, DEAD_WORKER, LONGEST_TEXT, MESSAGE, only_active
 
 LATE = 5.0
 """Seconds that it waits for a worker that is about to ask for the first time."""
@@ -38,6 +38,9 @@ class Service(OracleServicer):
         oracle: The search.
         address: The address to listen on.
         port: The port; 0 for any that is free.
+
+    Raises:
+        OSError: If it cannot listen there.
     """
 
     def __init__(self, oracle: Any, address: str, port: int = 0) -> None:
@@ -47,13 +50,15 @@ class Service(OracleServicer):
         _warn_of_open_address(address)
         self._server = grpc.server(futures.ThreadPoolExecutor(16), options=SERVER_OPTIONS)
         protos.get_service_grpc().add_OracleServicer_to_server(self, self._server)
-        self.port = self._server.add_insecure_port(f"{address}:{port}")
+        self.port = self._bound(address, port)
         self._server.start()
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do, and nobody is doing anything."""
-        return self.stop_triggered and not self.oracle.ongoing_trials
+        with self.oracle._lock:
+            left = self.oracle.ongoing_trials or self.oracle._next_retry()
+            return self.stop_triggered and not left
 
     def wait(self) -> None:
         """Returns when the search has ended and the workers know it.
@@ -72,6 +77,15 @@ class Service(OracleServicer):
     def stop(self) -> None:
         """Ends the service."""
         self._server.stop(0.5).wait()
+
+    def _bound(self, address: str, port: int) -> int:
+        try:
+            return int(self._server.add_insecure_port(f"{address}:{port}"))
+        except RuntimeError as error:
+            raise OSError(
+                f"The chief cannot listen on {address}, port {port or 'any'}: {error}. Expected an "
+                "address of the chief's own machine, and a port that is free."
+            ) from error
 
     def _all_know(self) -> bool:
         silent = time.monotonic() - self.last_heard
@@ -96,7 +110,7 @@ class Service(OracleServicer):
         return answer
 
     def EndTrial(self, request: Any, context: Any) -> Any:
-        ended = Trial.from_proto(request.trial)
+        ended = only_active(Trial.from_proto(request.trial))
         values = ended.hyperparameters.values
         ended.message = values.pop(MESSAGE, None)
         dead, limit = values.pop(DEAD_WORKER, None), values.pop(CRASH_LIMIT, 0)

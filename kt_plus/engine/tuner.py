@@ -113,7 +113,7 @@ class Tuner(keras_tuner.Tuner):
         """
         if not self._is_worker():
             self.save()  # so that a search killed in its first trial can be resumed
-        if role() == "chief":
+        if role() == "chief" and isinstance(self.oracle, Oracle):
             return self._lead(fit_kwargs.get("verbose", 1))
         with self.oracle.watched() if self._is_worker() else contextlib.nullcontext():
             try:
@@ -377,7 +377,13 @@ def _checkpoint_size(model: Any) -> int:
 
 
 def _check_directory(directory: str) -> None:
-    """Raises if it is a remote one that Keras Tuner would take for a local one."""
+    """Raises if it is a remote one that would be taken for a local one, or would lose files."""
+    if directory.startswith("ram://"):
+        raise ValueError(
+            f"directory={directory!r} was given. TensorFlow's ram:// appends to a file that "
+            "should be replaced, so that the project would be damaged when it is written a second "
+            "time. For a project in memory give a folder such as /dev/shm/searches."
+        )
     if "://" in directory and keras.backend.backend() != "tensorflow":
         raise ValueError(
             f"directory={directory!r} was given, with Keras on {keras.backend.backend()}. A remote "

@@ -40,7 +40,7 @@ def space() -> kt.HyperParameters:
 
 
 def sums(
-    directory: Path | str, sabotage: Sabotage | None = None, **options: Any
+    directory: Path | str, sabotage: Sabotage | None = None, verbose: int = 0, **options: Any
 ) -> Callable[[], Any]:
     """A `make_tuner` for a search of ten trials, all different."""
 
@@ -52,7 +52,7 @@ def sums(
         settings = {"max_trials": 10, "seed": 2, **options}
         hp = space()
         return Sabotaged(hyperparameters=hp, directory=directory, project_name="p", **settings), {
-            "verbose": 0
+            "verbose": verbose
         }
 
     return make_tuner
@@ -72,6 +72,15 @@ def once(directory: Path, trial_id: str, epoch: int, action: Callable[[Path], No
 
 def kill_self(directory: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kill_actor(directory: Path) -> None:
+    """Kills the Ray actor that has started this process."""
+    pid = os.getpid()
+    while not Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"ray::"):
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(pid, signal.SIGKILL)
+    time.sleep(60)  # this process ends with it
 
 
 def kill_chief(directory: Path) -> None:

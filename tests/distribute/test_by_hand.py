@@ -25,6 +25,12 @@ def test_a_lost_chief_and_a_failed_search(tmp_path: Path) -> None:
     tuner, _ = sums(tmp_path / "killed")()
     tuner.oracle.reload()
     check_complete(tuner, tmp_path / "killed")
+    assert {event["event"] for events in told["plain"].values() for event in events} == {"end"}
+    trials = [json.loads(f.read_text()) for f in (tmp_path / "plain").glob("p/trial_*/trial.json")]
+    assert len(trials) == 5
+    for trial in trials:
+        assert trial["status"] == "COMPLETED"
+        assert trial["score"] == trial["hyperparameters"]["values"]["x"]
     ((chief,), *workers) = told["failed"].values()
     assert chief["event"] == "RuntimeError"
     assert "consecutive failures" in chief["text"]

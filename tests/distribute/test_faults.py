@@ -49,6 +49,53 @@ def test_a_worker_hangs(tmp_path: Path) -> None:
     sabotage = once(tmp_path, "04", 1, searches.hang)
     tuner = kt_plus.distribute.search(sums(tmp_path, sabotage), workers=2, timeout=5)
     check_complete(tuner, tmp_path)
+    logs = [path.read_text() for path in tmp_path.glob("p/logs/worker*.log")]
+    assert sum("in hang" in log for log in logs) == 1  # where it hung
+
+
+def test_the_chief_hangs(tmp_path: Path) -> None:
+    """First while it makes the tuner, then while it holds the search's lock."""
+
+    def hang_once(where: str) -> None:
+        mark = tmp_path / where
+        if os.environ.get("KERASTUNER_TUNER_ID") == "chief" and not mark.exists():
+            mark.touch()
+            searches.hang(tmp_path)
+
+    def make_tuner() -> Any:
+        hang_once("making")
+        tuner, fit_kwargs = sums(tmp_path)()
+        propose = tuner.oracle.propose if isinstance(tuner.oracle, kt_plus.Oracle) else None
+
+        def proposing(trial_id: str) -> Any:
+            if trial_id == "05":
+                hang_once("proposing")
+            return propose(trial_id)
+
+        tuner.oracle.propose = proposing
+        return tuner, fit_kwargs
+
+    tuner = kt_plus.distribute.search(make_tuner, workers=2, timeout=8)
+    check_complete(tuner, tmp_path)
+    assert (tmp_path / "making").exists()
+    assert (tmp_path / "proposing").exists()
+    assert "in hang" in (tmp_path / "p" / "logs" / "chief.log").read_text()
+
+
+def test_a_process_that_hangs_before_it_listens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it is sent is more than a pipe holds; still the search ends, with an error."""
+    (tmp_path / "sitecustomize.py").write_text("import time; time.sleep(600)")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("kt_plus.distribute.template._shared", [0, None])
+    monkeypatch.setattr("kt_plus.distribute.template.PATIENCE", 1.0)
+    monkeypatch.setattr("kt_plus.distribute.supervisor.START", 1.0)
+    data = os.urandom(2**20)
+    began = time.monotonic()
+    with pytest.raises(ParallelSearchError, match="it hung: 1 seconds for it to import"):
+        kt_plus.distribute.search(lambda: data, workers=1, max_restarts=1)
+    assert time.monotonic() - began < 30
 
 
 def test_a_trial_kills_its_process_every_time(tmp_path: Path) -> None:
@@ -75,9 +122,10 @@ def test_the_caller_is_ended(end: signal.Signals, tmp_path: Path) -> None:
     program = [sys.executable, "-m", "tests.distribute.interrupted", str(tmp_path)]
     caller = subprocess.Popen(program, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
     mark = tmp_path / "done-06-1"
-    until = time.monotonic() + 120
-    while not mark.exists() and time.monotonic() < until:
+    until = time.monotonic() + 300  # it imports TensorFlow
+    while not mark.exists() and caller.poll() is None and time.monotonic() < until:
         time.sleep(0.05)
+    assert mark.exists(), "the search has not come to its seventh trial"
     os.kill(caller.pid, end)
     began = time.monotonic()
     _, errors = caller.communicate(timeout=30)

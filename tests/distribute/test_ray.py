@@ -13,13 +13,15 @@ from tests.distribute.searches import check_complete, processes, sums
 
 
 @pytest.mark.slow
-def test_a_worker_and_the_chief_die_on_a_ray_cluster(tmp_path: Path) -> None:
+def test_a_worker_an_actor_and_the_chief_die_on_a_ray_cluster(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     worker = searches.once(tmp_path, "02", 1, searches.kill_self)
+    actor = searches.once(tmp_path, "04", 1, searches.kill_actor)
     chief = searches.once(tmp_path, "06", 1, searches.kill_chief)
 
     def sabotage(tuner: Any, trial: Any, epoch: int) -> None:
         worker(tuner, trial, epoch)
+        actor(tuner, trial, epoch)
         chief(tuner, trial, epoch)
 
     resources = {"num_cpus": 0.5}
@@ -29,4 +31,13 @@ def test_a_worker_and_the_chief_die_on_a_ray_cluster(tmp_path: Path) -> None:
     check_complete(tuner, tmp_path)
     started = processes(tmp_path)
     assert len(started["chief"]) == 2
-    assert len(started["worker0"]) + len(started["worker1"]) == 3
+    assert len(started["worker0"]) + len(started["worker1"]) == 4
+
+
+@pytest.mark.slow
+def test_resources_that_no_machine_has() -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(ValueError, match=r"this machine has .* CPU, 0 GPU, and no Ray"):
+        kt_plus.distribute.search(
+            lambda: None, 1, backend="ray", resources={"num_cpus": 1e4, "num_gpus": 1}
+        )

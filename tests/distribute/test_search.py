@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from pathlib import Path
@@ -11,7 +12,7 @@ import keras_tuner as kt
 import pytest
 
 import kt_plus
-from kt_plus.distribute.processes import Machine
+from kt_plus.distribute.processes import Machine, visible_gpus
 from tests.distribute.searches import check_complete, processes, space, sums
 
 
@@ -82,6 +83,68 @@ def test_a_remote_directory(tmp_path: Path) -> None:
     tuner = kt_plus.distribute.search(sums(f"file://{tmp_path}"), workers=2)
     check_complete(tuner, tmp_path)
     assert (tmp_path / "p" / "worker1.json").exists()
+
+
+@pytest.mark.parametrize("place", ["ram://searches", "ram://a/b"])
+def test_a_directory_that_loses_files(place: str) -> None:
+    """TensorFlow's own in-memory file system appends where a file should be replaced."""
+    with pytest.raises(ValueError, match=r"ram://.*would be damaged.*/dev/shm"):
+        sums(place)()
+
+
+@pytest.mark.slow
+def test_an_address_of_another_machine(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"cannot listen on 192\.0\.2\.1.*the chief's own machine"):
+        kt_plus.distribute.search(sums(tmp_path), workers=1, address="192.0.2.1")
+
+
+@pytest.mark.slow
+def test_verbose_2_shows_every_trial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kt_plus.distribute.search(sums(tmp_path, max_trials=3, verbose=2), workers=2)
+    shown = capsys.readouterr()
+    for number in (1, 2, 3):
+        assert f"Search: Running Trial #{number}" in shown.out
+        assert f"Trial {number} Complete" in shown.out
+    assert "Trials" not in shown.err  # no bar
+
+
+@pytest.mark.slow
+def test_each_worker_has_its_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What CUDA would be told in each process, of those that the caller may use."""
+    names = ("CUDA_VISIBLE_DEVICES", "TF_FORCE_GPU_ALLOW_GROWTH", "OMP_NUM_THREADS")
+
+    def make_tuner() -> Any:
+        told = [os.environ.get(name) for name in names]
+        place = tmp_path / os.environ.get("KERASTUNER_TUNER_ID", "caller")
+        place.with_suffix(".json").write_text(json.dumps(told))
+        return sums(tmp_path, max_trials=6)()
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-5ad1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    kt_plus.distribute.search(make_tuner, workers=3)
+    told = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
+    assert told == {
+        "caller": ["3, GPU-5ad1", None, "1"],
+        "chief": ["-1", None, "1"],
+        "worker0": ["3", "true", "1"],
+        "worker1": ["GPU-5ad1", "true", "1"],
+        "worker2": ["3", "true", "1"],
+    }
+
+
+def test_gpus_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the program of the driver, unless the user has chosen, or none."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert visible_gpus() == []
+    program = tmp_path / "nvidia-smi"
+    for script, found in (("printf '0\\n1\\n'", ["0", "1"]), ("echo No devices; exit 6", [])):
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        assert visible_gpus() == found
+    for chosen, found in (("2,5", ["2", "5"]), ("", []), ("-1", []), ("MIG-7/1/0", ["MIG-7/1/0"])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+        assert visible_gpus() == found
 
 
 @pytest.mark.slow
