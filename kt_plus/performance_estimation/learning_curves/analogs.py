@@ -44,12 +44,13 @@ class Analogs:
     noise: float
 
     @classmethod
-    def of(cls, values: Array, finished: Array) -> Analogs:
+    def of(cls, values: Array, finished: Array, noise: float) -> Analogs:
         """Those of a curve's beginning among whole curves.
 
         Args:
             values: The beginning, in units of the search's progress, shape (n,).
             finished: The whole curves in the same units, shape (curves, horizon).
+            noise: The standard deviation of the noise of a single value.
         """
         n = len(values)
         before = n - 1 - n // 2
@@ -58,7 +59,7 @@ class Analogs:
         closeness = np.exp(-0.5 * ((level / LEVEL) ** 2 + (trend / TREND) ** 2)) + LEAST
         weight = SHARE * closeness / (closeness.sum() + DOUBT)
         gained = finished[:, n:] - finished[:, n - 1 : n]
-        return cls(weight, values[-1] + gained, gained, _noise(finished))
+        return cls(weight, values[-1] + gained, gained, noise)
 
     def at(self, epoch: int) -> tuple[Array, Array]:
         """Means and standard deviations at a later epoch, the next being 0."""
@@ -72,8 +73,8 @@ class Analogs:
         return np.sqrt((RELATIVE * gained) ** 2 + ABSOLUTE**2 + self.noise**2)
 
 
-def _noise(curves: Array) -> float:
-    """The noise of single values: the median over the curves, from their second differences."""
+def noise_of(curves: Array) -> float:
+    """The noise of a single value, as second differences tell it: the median over the curves."""
     if curves.shape[1] < 3:
         return 0.0
     return float(np.median(np.diff(curves, 2, axis=1).std(axis=1)) / np.sqrt(6))

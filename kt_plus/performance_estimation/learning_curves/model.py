@@ -10,7 +10,7 @@ import numpy as np
 
 from kt_plus.engine.history import best_value
 from kt_plus.performance_estimation.learning_curves import prior as priors
-from kt_plus.performance_estimation.learning_curves.analogs import Analogs
+from kt_plus.performance_estimation.learning_curves.analogs import Analogs, noise_of
 from kt_plus.performance_estimation.learning_curves.components import Components, Future
 from kt_plus.performance_estimation.learning_curves.forecast import Array, AtLeast, Forecast
 from kt_plus.performance_estimation.learning_curves.prior import NOISE
@@ -95,7 +95,8 @@ class LearningCurveModel:
         known = [self._units.enter(curve) for curve in curves] if self._units else []
         self._prior = priors.learn((tuple(z.tolist()) for z in known), max(self.horizon, 2))
         whole = [z for z in known if len(z) == self.horizon]
-        self._whole = np.array(whole) if whole else None
+        self._whole = np.array(whole) if whole else np.empty((0, self.horizon))
+        self._noise = noise_of(self._whole) if whole else 0.0
         self._memory = self._remember(whole)
         return self
 
@@ -118,11 +119,8 @@ class LearningCurveModel:
             )
         units = self._units.around(prefix) if self._units else Units.guess(prefix)
         values = units.enter(prefix)
-        near = (
-            Analogs.of(values, self._whole)
-            if units is self._units and self._whole is not None
-            else None
-        )
+        alike = units is self._units and len(self._whole) > 0
+        near = Analogs.of(values, self._whole, self._noise) if alike else None
         future = Future(self._components(values), near, units)
         return Forecast(AtLeast(best_value(prefix), future.best()), future, n)
 
