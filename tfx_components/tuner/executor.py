@@ -64,7 +64,8 @@ def search(maker: TunerMaker, workers: int) -> Any:
     try:
         tuner = kt_plus.distribute.search(maker, workers) if workers > 1 else _search_here(maker)
     except Exception:
-        _forget_failed(folder, fragile)
+        for failed in _forget_failed(folder, fragile):
+            written.check_completed(failed)
         raise
     try:
         written.check_completed(read(tuner))
@@ -89,14 +90,19 @@ def _search_here(maker: TunerMaker) -> Any:
     return tuner
 
 
-def _forget_failed(folder: str, fragile: bool) -> None:
-    """Removes what would only fail again: no trial completed, or Keras Tuner could not go on."""
+def _forget_failed(folder: str, fragile: bool) -> list[Any]:
+    """Removes what would only fail again: no trial completed, or Keras Tuner could not go on.
+
+    Returns:
+        The searches in which trials have failed.
+    """
     found = [read(project) for project in working_folder.projects(folder)]
-    completed = any(t.status == "COMPLETED" for search in found for t in search.trials)
-    if fragile or not completed:
+    trials = [trial for search in found for trial in search.trials]
+    if fragile or not any(trial.status == "COMPLETED" for trial in trials):
         working_folder.remove(folder)
     else:
         logging.info("Run the pipeline again, and the search goes on in %s.", folder)
+    return [search for search in found if any(trial.message for trial in search.trials)]
 
 
 def _workers(exec_properties: Mapping[str, Any]) -> int:
