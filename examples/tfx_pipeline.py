@@ -10,10 +10,10 @@ import argparse
 import json
 from pathlib import Path
 
-from kt_plus.stopping import Divergence, MedianRule
 from sklearn.datasets import load_breast_cancer
 from tfx import v1 as tfx
 
+from kt_plus import stopping
 from tfx_components import SearchConfig, Tuner
 
 MODULE = str(Path(__file__).with_name("tfx_model.py"))
@@ -51,7 +51,7 @@ def make_pipeline(folder: Path, trials: int, parallel: int) -> tfx.dsl.Pipeline:
             objective="val_accuracy",
             max_trials=trials,
             seed=0,
-            stopping=MedianRule(min_trials=3, min_epochs=3) | Divergence(),
+            stopping=stopping.MedianRule(min_trials=3, min_epochs=3) | stopping.Divergence(),
         ),
         tune_args=tfx.proto.TuneArgs(num_parallel_trials=parallel),
     )

@@ -105,7 +105,7 @@ def write_best_model(
 
 def _export(model: Any, folder: str, signatures: Any, fn_args: Any) -> None:
     if signatures is None:
-        model.export(folder)
+        model.export(folder, verbose=False)
         return
     import tensorflow as tf
 

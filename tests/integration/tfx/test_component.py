@@ -12,12 +12,12 @@ import pytest
 
 pytest.importorskip("tfx", reason="TFX is not installed here: `make test-tfx` has it")
 
-from kt_plus.stopping import Divergence, MedianRule, Patience
 from tfx import v1 as tfx
 from tfx.types import channel, standard_artifacts
 from tfx.types import standard_component_specs as specs
 
 import kt_plus
+from kt_plus.performance_estimation.stopping import Divergence, MedianRule, Patience
 from tests.integration.tfx.pipelines import MODULE
 from tfx_components import SearchConfig, SearchReport, Tuner
 from tfx_components.tuner import executor, outputs, report, user_module, working_folder
