@@ -22,16 +22,20 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from tfx import v1 as tfx
+from tfx.dsl.io import fileio
 from tfx.types import standard_artifacts
 
 import kt_plus
 from tests.integration.tfx import iris_model, killed_pipeline, penguin_style
 from tests.integration.tfx.pipelines import MODULE, Iris
 from tfx_components import SearchConfig, Tuner
+from tfx_components.tuner import working_folder
+from tfx_components.tuner.executor import Executor
 from tfx_components.tuner.outputs import SearchFailedError
 
 pytestmark = [pytest.mark.tfx, pytest.mark.slow]
 
+REPOSITORY = Path(__file__).parents[3]
 SCALED = sorted(f"{name}_scaled" for name in iris_model.FEATURES)
 
 
@@ -181,7 +185,9 @@ def test_a_killed_pipeline_goes_on(iris: Iris, tmp_path: Path) -> None:
     log = tmp_path / "log"
     program = [sys.executable, "-m", killed_pipeline.__name__, str(iris.folder), str(log)]
     output = open(tmp_path / "output", "w")  # noqa: SIM115
-    process = subprocess.Popen(program, stdout=output, stderr=output, start_new_session=True)
+    process = subprocess.Popen(
+        program, cwd=REPOSITORY, stdout=output, stderr=output, start_new_session=True
+    )
     try:
         ended = wait_for_trials(process, log, 3)
     finally:
@@ -288,6 +294,40 @@ def test_a_tuner_with_a_directory_of_its_own(iris: Iris, tmp_path: Path) -> None
     iris.run(component)
     assert (tmp_path / "iris" / "oracle.json").exists()
     assert len(content(iris, component, "tuner_results")) == 2
+
+
+def test_a_remote_pipeline_root(
+    iris: Iris, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow's file system in memory stands for a bucket."""
+    search = SearchConfig("random_search", "val_accuracy", max_trials=1, seed=0)
+    component = Tuner(**iris.data, module_file=MODULE, search=search)
+    inputs = {"examples": [standard_artifacts.Examples()]}
+    inputs["transform_graph"] = [standard_artifacts.TransformGraph()]
+    for key, name in zip(inputs, iris_paths(), strict=True):
+        inputs[key][0].uri = str(newest(iris.root / "Transform" / name))
+    made = {key: [output.type()] for key, output in component.outputs.items()}
+    for key, (artifact,) in made.items():
+        artifact.uri = f"ram://root/Tuner/{key}/1"
+        fileio.makedirs(artifact.uri)
+    kept: list[str] = []
+    monkeypatch.setattr(working_folder, "remove", kept.append)
+    context = Executor.Context(tmp_dir=str(tmp_path), unique_id="1")
+    Executor(context).Do(inputs, made, component.exec_properties)
+
+    (folder,) = kept
+    assert folder.startswith("ram://root/Tuner/searches/")
+    assert fileio.exists(f"{folder}/search/trial_0/trial.json")
+    best_model = made["best_model"][0].uri + "/Format-Serving"
+    for path in (
+        "ram://root/Tuner/best_hyperparameters/1/best_hyperparameters.txt",
+        "ram://root/Tuner/tuner_results/1/tuner_results.json",
+        "ram://root/Tuner/search_report/1/search_report.html",
+        f"{best_model}/saved_model.pb",
+        f"{best_model}/assets.extra/model.keras",
+    ):
+        assert fileio.exists(path), path
+    assert "serving_default" in tf.saved_model.load(best_model).signatures
 
 
 def test_in_a_notebook(iris: Iris, tmp_path: Path) -> None:
