@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from sklearn.datasets import load_breast_cancer
@@ -78,15 +79,21 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("tfx_pipeline"))
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--parallel", type=int, default=2)
-    arguments, _ = parser.parse_known_args()
+    arguments = parser.parse_args()
+    del sys.argv[1:]  # which TFX's components read as their own
     folder = arguments.folder.resolve()
     write_csv(folder / "csv")
     pipeline = make_pipeline(folder, arguments.trials, arguments.parallel)
     tfx.orchestration.LocalDagRunner().run(pipeline)
-    results = max((folder / "root" / "Tuner" / "tuner_results").glob("*/tuner_results.json"))
-    for row in json.loads(results.read_text())[:5]:
+    print("The best trials:")
+    for row in json.loads(newest(folder, "tuner_results/*/tuner_results.json").read_text())[:5]:
         print(row)
-    print("Reports:", *(folder / "root" / "Tuner" / "search_report").glob("*/*.html"))
+    print("All of them:", newest(folder, "search_report/*/search_report.html"))
+
+
+def newest(folder: Path, pattern: str) -> Path:
+    """The file that the Tuner has written last."""
+    return max((folder / "root" / "Tuner").glob(pattern), key=lambda path: path.stat().st_mtime)
 
 
 if __name__ == "__main__":

@@ -18,5 +18,7 @@ def interrupted(iris: Iris, log: Path, max_trials: int = 6) -> Tuner:
 
 
 if __name__ == "__main__":
-    iris = Iris(Path(sys.argv[1]))
-    iris.run(interrupted(iris, Path(sys.argv[2])))
+    _, folder, log = sys.argv
+    del sys.argv[1:]  # which TFX's components read as their own
+    iris = Iris(Path(folder))
+    iris.run(interrupted(iris, Path(log)))

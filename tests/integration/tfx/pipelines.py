@@ -5,6 +5,7 @@ What does not change from one to the next is cached, so that each costs its Tune
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,20 @@ class Iris:
 
     def output(self, component: Any, key: str) -> Path:
         """The folder of what the component has written last."""
-        folder = self.root / component.id / key
-        return max((p for p in folder.iterdir()), key=lambda path: int(path.name))
+        return newest(self.root / component.id / key)
 
     def searches(self, component: Any) -> list[Path]:
         """The working folders that there are."""
         folder = self.root / component.id / "searches"
         return sorted(folder.iterdir()) if folder.exists() else []
+
+
+def content(iris: Iris, component: Any, key: str) -> Any:
+    """The JSON that the component has written last."""
+    (file,) = (p for p in iris.output(component, key).iterdir() if p.suffix in (".txt", ".json"))
+    return json.loads(file.read_text())
+
+
+def newest(folder: Path) -> Path:
+    """Of folders with numbers for names the last one."""
+    return max(folder.iterdir(), key=lambda path: int(path.name))
