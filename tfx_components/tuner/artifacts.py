@@ -16,4 +16,4 @@ class SearchReport(artifact.Artifact):
     they can be asked of ML Metadata.
     """
 
-    TYPE_NAME = "SearchReport"
+    TYPE_NAME = "tfx_components.SearchReport"  # Kubeflow imports the class by this name

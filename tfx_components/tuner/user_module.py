@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras_tuner
+from absl import logging
 from tfx.components.trainer import fn_args_utils
 from tfx.components.util import udf_utils
 from tfx.dsl.io import fileio
@@ -43,17 +44,19 @@ def check_source(path: str, declarative: bool) -> None:
     It is not executed: what it imports need not be installed where the pipeline is built.
 
     Args:
-        path: The module's file; one that does not exist here is left to the run.
+        path: The module's file; one that cannot be read here is left to the run.
         declarative: Whether the pipeline says the search, rather than the module.
 
     Raises:
         ValueError: If something is missing.
         SyntaxError: If it is not Python.
     """
-    if not fileio.exists(path):
+    try:
+        with fileio.open(path, "rb") as file:
+            source = file.read()
+    except Exception as error:  # TensorFlow's file systems raise classes of their own
+        logging.info("%s is not checked, since it cannot be read from here: %s", path, error)
         return
-    with fileio.open(path, "rb") as file:
-        source = file.read()
     defined = _defined(ast.parse(source, path).body)
     if "*" not in defined:
         _check_defined(path, defined, declarative)

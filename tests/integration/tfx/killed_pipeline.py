@@ -13,7 +13,7 @@ def interrupted(iris: Iris, log: Path, max_trials: int = 6) -> Tuner:
     """A search whose epochs take a while."""
     search = SearchConfig("evolutionary_search", "val_accuracy", max_trials=max_trials, seed=3)
     config = {"log": str(log), "pause": 0.5, "epochs": 2}
-    tuner = Tuner(**iris.data, module_file=MODULE, search=search, custom_config=config)
+    tuner = Tuner(**iris.begin(), module_file=MODULE, search=search, custom_config=config)
     return tuner.with_id("Interrupted")
 
 

@@ -38,6 +38,14 @@ class Iris:
         self.metadata = self.folder / "metadata.sqlite"
         if not (self.folder / "csv").exists():
             write_csv(self.folder / "csv")
+        self.begin()
+
+    def begin(self) -> dict[str, Any]:
+        """Makes the components anew, since TFX's keep what was attached to them.
+
+        Returns:
+            The inputs of a Tuner or Trainer.
+        """
         example_gen = tfx.components.CsvExampleGen(input_base=str(self.folder / "csv"))
         self.raw = example_gen.outputs["examples"]
         statistics_gen = tfx.components.StatisticsGen(examples=self.raw)
@@ -45,11 +53,11 @@ class Iris:
         transform = tfx.components.Transform(
             examples=self.raw, schema=schema_gen.outputs["schema"], module_file=MODULE
         )
-        self.data = {
+        self.components = [example_gen, statistics_gen, schema_gen, transform]
+        return {
             "examples": transform.outputs["transformed_examples"],
             "transform_graph": transform.outputs["transform_graph"],
         }
-        self.components = [example_gen, statistics_gen, schema_gen, transform]
 
     def pipeline(self, *components: Any) -> Any:
         return tfx.dsl.Pipeline(

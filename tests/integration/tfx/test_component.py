@@ -15,6 +15,7 @@ pytest.importorskip("tfx", reason="TFX is not installed here: `make test-tfx` ha
 from tfx import v1 as tfx
 from tfx.types import channel, standard_artifacts
 from tfx.types import standard_component_specs as specs
+from tfx.utils import import_utils
 
 import kt_plus
 from kt_plus.performance_estimation.stopping import Divergence, MedianRule, Patience
@@ -284,11 +285,13 @@ def test_the_reasons_of_a_failed_search_are_told_once_each() -> None:
     assert "- trial 0, 1, 2: OSError: disk\n- trial 3: E: other" in str(raised.value)
 
 
-def test_it_compiles_for_kubeflow(tmp_path: Path) -> None:
+def test_it_compiles_for_kubeflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec = "kfp.pipeline_spec.pipeline_spec_pb2"
     pytest.importorskip(spec, reason='Not installed here: "tfx[kfp]" has it')
     from tfx.orchestration.kubeflow.v2 import kubeflow_v2_dag_runner as kubeflow
 
+    # The pipeline root, to which TFX would copy the module, is not within reach.
+    monkeypatch.setenv("UNSUPPORTED_DO_NOT_PACKAGE_USER_MODULES", "1")
     example_gen = tfx.components.CsvExampleGen(input_base="gs://bucket/data")
     component = Tuner(
         example_gen.outputs["examples"],
@@ -298,14 +301,13 @@ def test_it_compiles_for_kubeflow(tmp_path: Path) -> None:
     )
     searched = Tuner(
         example_gen.outputs["examples"],
-        module_file="gs://bucket/module.py",
+        module_file=MODULE,
         search=SearchConfig(
             "random_search",
             "val_loss",
             max_trials=RuntimeParameter("trials", ptype=int, default=5),
         ),
     ).with_id("Searched")
-    searched._pip_dependencies = []  # the module is not here to be packaged
     trainer = tfx.components.Trainer(
         run_fn="package.module.run_fn",
         examples=example_gen.outputs["examples"],
@@ -322,5 +324,6 @@ def test_it_compiles_for_kubeflow(tmp_path: Path) -> None:
     kubeflow.KubeflowV2DagRunner(config, str(tmp_path), path.name).run(pipeline)
     text = path.read_text()
     assert "tfx_components.tuner.executor.Executor" in text
-    assert "SearchReport" in text
+    assert import_utils.import_class_by_path(SearchReport.TYPE_NAME) is SearchReport
+    assert f"title: {SearchReport.TYPE_NAME}" in text
     assert '"trials"' in text

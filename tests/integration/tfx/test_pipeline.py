@@ -50,10 +50,10 @@ def evaluator_of(iris: Iris, trainer: Any, tuner: Tuner) -> Any:
 
 
 def test_a_whole_pipeline_and_the_same_again(iris: Iris, tmp_path: Path) -> None:
-    log = tmp_path / "log"
+    log, data = tmp_path / "log", iris.begin()
     stopping = kt_plus.stopping.MedianRule(min_trials=1, min_epochs=1)
     tuner = Tuner(
-        **iris.data,
+        **data,
         module_file=MODULE,
         search=SearchConfig(
             "evolutionary_search", "val_accuracy", max_trials=5, seed=0, stopping=stopping
@@ -63,7 +63,7 @@ def test_a_whole_pipeline_and_the_same_again(iris: Iris, tmp_path: Path) -> None
     )
     trainer = tfx.components.Trainer(
         module_file=MODULE,
-        **iris.data,
+        **data,
         hyperparameters=tuner.outputs["best_hyperparameters"],
         base_model=tuner.outputs["best_model"],
         train_args=tfx.proto.TrainArgs(),
@@ -143,7 +143,7 @@ def test_a_killed_pipeline_goes_on(iris: Iris, tmp_path: Path) -> None:
 
     undisturbed = SearchConfig("evolutionary_search", "val_accuracy", max_trials=6, seed=3)
     whole = Tuner(
-        **iris.data, module_file=MODULE, search=undisturbed, custom_config={"epochs": 2}
+        **iris.begin(), module_file=MODULE, search=undisturbed, custom_config={"epochs": 2}
     ).with_id("Undisturbed")
     iris.run(whole)
     expected = content(iris, whole, "tuner_results")
@@ -170,7 +170,7 @@ def test_a_packaged_module_in_parallel(iris: Iris, monkeypatch: pytest.MonkeyPat
     pytest.importorskip("pip", reason="TFX packages modules with pip, which is not installed here")
     monkeypatch.delenv("UNSUPPORTED_DO_NOT_PACKAGE_USER_MODULES")
     component = Tuner(
-        **iris.data,
+        **iris.begin(),
         module_file=MODULE,
         search=SearchConfig("random_search", "val_accuracy", max_trials=2, seed=0),
         tune_args=tfx.proto.TuneArgs(num_parallel_trials=2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -34,13 +35,13 @@ SCALED = sorted(f"{name}_scaled" for name in iris_model.FEATURES)
 
 def tuner_of(iris: Iris, name: str, **config: Any) -> Tuner:
     """The component with the module's `tuner_fn`."""
-    return Tuner(**iris.data, module_file=MODULE, custom_config=config).with_id(name)
+    return Tuner(**iris.begin(), module_file=MODULE, custom_config=config).with_id(name)
 
 
 def test_the_same_search_as_without_a_pipeline(iris: Iris, tmp_path: Path) -> None:
     arguments = {"max_trials": 4, "seed": 7, "random_trials": 2, "population_size": 2}
     search = SearchConfig("evolutionary_search", "val_accuracy", **arguments)
-    component = Tuner(**iris.data, module_file=MODULE, search=search).with_id("Same")
+    component = Tuner(**iris.begin(), module_file=MODULE, search=search).with_id("Same")
     iris.run(component)
 
     data, graph = (
@@ -107,7 +108,7 @@ def test_hyperband_has_no_max_trials(iris: Iris) -> None:
 def test_the_penguin_module_with_another_tuner(iris: Iris) -> None:
     component = Tuner(
         module_file=penguin_style.__file__,
-        **iris.data,
+        **iris.begin(),
         train_args=tfx.proto.TrainArgs(num_steps=5),
         eval_args=tfx.proto.EvalArgs(num_steps=5),
     ).with_id("Penguin")
@@ -145,7 +146,7 @@ def test_a_remote_pipeline_root(
 ) -> None:
     """TensorFlow's file system in memory stands for a bucket."""
     search = SearchConfig("random_search", "val_accuracy", max_trials=1, seed=0)
-    component = Tuner(**iris.data, module_file=MODULE, search=search)
+    component = Tuner(**iris.begin(), module_file=MODULE, search=search)
     inputs = {"examples": [standard_artifacts.Examples()]}
     inputs["transform_graph"] = [standard_artifacts.TransformGraph()]
     for key, name in zip(inputs, ("transformed_examples", "transform_graph"), strict=True):
@@ -174,9 +175,10 @@ def test_a_remote_pipeline_root(
     assert "serving_default" in tf.saved_model.load(best_model).signatures
 
 
-def test_in_a_notebook(iris: Iris, tmp_path: Path) -> None:
+def test_in_a_notebook(iris: Iris, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tfx.orchestration.experimental.interactive.interactive_context import InteractiveContext
 
+    monkeypatch.setattr(builtins, "__IPYTHON__", True, raising=False)  # else it does nothing
     context = InteractiveContext("iris", pipeline_root=str(tmp_path))
     imported = {}
     for key, kind in (
