@@ -49,8 +49,9 @@ def evaluator_of(iris: Iris, trainer: Any, tuner: Tuner) -> Any:
     )
 
 
-def test_a_whole_pipeline_and_the_same_again(iris: Iris, tmp_path: Path) -> None:
-    log, data = tmp_path / "log", iris.begin()
+def whole(iris: Iris, log: Path, pushed: Path) -> list[Any]:
+    """A search, and all that takes its outputs."""
+    data = iris.begin()
     stopping = kt_plus.stopping.MedianRule(min_trials=1, min_epochs=1)
     tuner = Tuner(
         **data,
@@ -70,12 +71,16 @@ def test_a_whole_pipeline_and_the_same_again(iris: Iris, tmp_path: Path) -> None
         eval_args=tfx.proto.EvalArgs(),
         custom_config={"epochs": 1},
     )
-    pushed = tmp_path / "pushed"
     destination = tfx.proto.PushDestination(
         filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(pushed))
     )
     pusher = tfx.components.Pusher(model=tuner.outputs["best_model"], push_destination=destination)
-    components = [tuner, trainer, evaluator_of(iris, trainer, tuner), pusher]
+    return [tuner, trainer, evaluator_of(iris, trainer, tuner), pusher]
+
+
+def test_a_whole_pipeline_and_the_same_again(iris: Iris, tmp_path: Path) -> None:
+    log, pushed = tmp_path / "log", tmp_path / "pushed"
+    tuner, _, evaluator, _ = components = whole(iris, log, pushed)
     iris.run(*components)
 
     report = content(iris, tuner, "search_report")
@@ -104,14 +109,14 @@ def test_a_whole_pipeline_and_the_same_again(iris: Iris, tmp_path: Path) -> None
     assert page.count("<polyline") == 5
     assert not iris.searches(tuner), "nothing is left of a search that has succeeded"
 
-    evaluation = tfma.load_eval_result(str(iris.output(components[2], "evaluation")))
+    evaluation = tfma.load_eval_result(str(iris.output(evaluator, "evaluation")))
     ((_, metrics),) = evaluation.slicing_metrics
     accuracy = metrics[""][""]["sparse_categorical_accuracy"]["doubleValue"]
     assert accuracy == pytest.approx(rows[0]["score"]), "trained on from the best model's weights"
     assert list(pushed.glob("*/saved_model.pb"))
 
     trained = log.read_text()
-    iris.run(*components)
+    iris.run(*whole(iris, log, pushed))
     assert log.read_text() == trained, "cached"
     assert len(list((iris.root / "Tuner" / "best_model").iterdir())) == 1
 
@@ -168,9 +173,10 @@ def completed(folder: Path) -> dict[str, float]:
 
 def test_a_packaged_module_in_parallel(iris: Iris, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pip", reason="TFX packages modules with pip, which is not installed here")
+    data = iris.begin()
     monkeypatch.delenv("UNSUPPORTED_DO_NOT_PACKAGE_USER_MODULES")
     component = Tuner(
-        **iris.begin(),
+        **data,
         module_file=MODULE,
         search=SearchConfig("random_search", "val_accuracy", max_trials=2, seed=0),
         tune_args=tfx.proto.TuneArgs(num_parallel_trials=2),
