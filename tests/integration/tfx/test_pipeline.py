@@ -115,10 +115,10 @@ def test_a_whole_pipeline_and_the_same_again(iris: Iris, tmp_path: Path) -> None
     assert accuracy == pytest.approx(rows[0]["score"]), "trained on from the best model's weights"
     assert list(pushed.glob("*/saved_model.pb"))
 
-    trained = log.read_text()
+    trained, made = log.read_text(), iris.output(tuner, "best_model")
     iris.run(*whole(iris, log, pushed))
     assert log.read_text() == trained, "cached"
-    assert len(list((iris.root / "Tuner" / "best_model").iterdir())) == 1
+    assert iris.output(tuner, "best_model") == made
 
 
 def test_a_killed_pipeline_goes_on(iris: Iris, tmp_path: Path) -> None:
