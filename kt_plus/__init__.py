@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kt_plus.engine.history import DONE, WAIT, History, Proposal, Record, Verdict
     from kt_plus.engine.oracle import Oracle
     from kt_plus.engine.space import Space
-    from kt_plus.performance_estimation import stopping
+    from kt_plus.performance_estimation import fidelity, stopping
     from kt_plus.search_strategies.base import Strategy
     from kt_plus.tuners import (
         BayesianOptimization,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Hyperband,
         RandomSearch,
         ReinforcementLearning,
+        SuccessiveHalving,
         Tuner,
     )
 
@@ -37,6 +38,7 @@ _HOMES = {
         "Hyperband",
         "RandomSearch",
         "ReinforcementLearning",
+        "SuccessiveHalving",
         "Tuner",
     ),
     "kt_plus.engine.oracle": ("Oracle",),
@@ -47,6 +49,7 @@ _HOMES = {
 _MODULES = {
     "distribute": "kt_plus.distribute",
     "errors": "kt_plus.errors",
+    "fidelity": "kt_plus.performance_estimation.fidelity",
     "oracles": "kt_plus.oracles",
     "results": "kt_plus.results",
     "stopping": "kt_plus.performance_estimation.stopping",
@@ -69,9 +72,11 @@ __all__ = [
     "ReinforcementLearning",
     "Space",
     "Strategy",
+    "SuccessiveHalving",
     "Tuner",
     "Verdict",
     "distribute",
+    "fidelity",
     "oracles",
     "results",
     "stopping",

@@ -6,9 +6,12 @@ from typing import Any
 
 from kt_plus.engine.keras_tuner_oracles import BayesianOptimizationOracle, HyperbandOracle
 from kt_plus.engine.oracle import Oracle
+from kt_plus.performance_estimation.fidelity import Ladder
+from kt_plus.performance_estimation.fidelity.epochs import halving_epochs
 from kt_plus.search_strategies.evolution import evolution
 from kt_plus.search_strategies.exhaustive import Grid, RandomSampling
 from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
+from kt_plus.search_strategies.successive_halving import successive_halving
 
 __all__ = [
     "BayesianOptimizationOracle",
@@ -18,6 +21,7 @@ __all__ = [
     "Oracle",
     "RandomSearchOracle",
     "ReinforcementLearningOracle",
+    "SuccessiveHalvingOracle",
 ]
 
 
@@ -173,3 +177,64 @@ class ReinforcementLearningOracle(Oracle):
                 "minimised. Expected an accuracy, or another score from 0 on that is maximised: "
                 "of losses the cube tells the worst apart. Choose 'ranks' for this objective."
             )
+
+
+class SuccessiveHalvingOracle(Oracle):
+    """Successive halving. See `kt_plus.SuccessiveHalving` for its arguments.
+
+    It needs a `kt_plus.Tuner`: Keras Tuner's own would train each trial in full.
+    """
+
+    def __init__(
+        self,
+        objective: Any = None,
+        max_epochs: int | None = None,
+        factor: int = 2,
+        configurations: int | None = 64,
+        iterations: int | None = 1,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        allow_new_entries: bool = True,
+        tune_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        *,
+        min_epochs: int | None = None,
+        ladder: Any = None,
+        asynchronous: bool = False,
+        source: Any = "random",
+        **options: Any,
+    ) -> None:
+        if ladder is not None and (min_epochs, max_epochs) != (None, None):
+            raise ValueError(
+                "ladder was given together with min_epochs or max_epochs. Expected either: put "
+                "kt_plus.fidelity.Epochs into the ladder instead."
+            )
+        arguments = {
+            "configurations": configurations,
+            "factor": factor,
+            "asynchronous": asynchronous,
+            "source": source,
+            "iterations": iterations,
+        }
+        successive_halving(1, **arguments)  # raises if one of them is impossible
+        if ladder is None:
+            ladder = halving_epochs(configurations, factor, min_epochs, max_epochs)
+        ladder = Ladder.of(ladder)
+        strategy = successive_halving(len(ladder), **arguments)
+        max_trials = None
+        if configurations is not None and iterations is not None and not asynchronous:
+            max_trials = iterations * sum(strategy.sizes(configurations))
+        super().__init__(
+            objective,
+            max_trials,
+            hyperparameters,
+            allow_new_entries,
+            tune_new_entries,
+            seed,
+            max_retries_per_trial,
+            max_consecutive_failed_trials,
+            strategy=strategy,
+            ladder=ladder,
+            **options,
+        )

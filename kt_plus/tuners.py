@@ -21,6 +21,7 @@ __all__ = [
     "Hyperband",
     "RandomSearch",
     "ReinforcementLearning",
+    "SuccessiveHalving",
     "Tuner",
 ]
 
@@ -436,6 +437,103 @@ class Hyperband(Tuner):
             allow_new_entries=allow_new_entries,
             max_retries_per_trial=max_retries_per_trial,
             max_consecutive_failed_trials=max_consecutive_failed_trials,
+            **_options(kwargs),
+        )
+        super().__init__(oracle, hypermodel, **kwargs)
+
+
+class SuccessiveHalving(Tuner):
+    """Many configurations cheaply, the better half of them further, until one is left.
+
+    When to use it: where a few epochs, or a part of the data, already tell good
+    configurations from bad ones, and above all where there are many configurations to try.
+    With many workers choose `asynchronous=True`, which keeps all of them busy.
+
+    A promoted trial goes on from where its parent ended, optimizer and all, if the ladder is one
+    of epochs; with other fidelities it begins anew. Only trials of full fidelity compete for the
+    best. `kt_plus.results.rank_agreement` tells whether the lower rungs were worth anything.
+
+    Source: Jamieson and Talwalkar, AISTATS 2016 (arXiv:1502.07943); asynchronous (ASHA): Li et
+    al., MLSys 2020 (arXiv:1810.05934). `kt_plus.search_strategies.successive_halving` says where
+    it deviates.
+
+    Args:
+        hypermodel: As in `kt_plus.EvolutionarySearch`.
+        objective: What to minimise or maximise.
+        max_epochs: The number of epochs of a full training, 100 if nothing else tells.
+        factor: One trial of so many is promoted, to so many times the epochs.
+        configurations: How many configurations are tried; `None`, if `asynchronous`, until
+            `max_epochs_total` or `max_time` is spent.
+        iterations: How often that is done, each time with new configurations; `None` until
+            the budget is spent.
+        seed: The seed of everything random.
+        hyperparameters: Overrides or holds the space.
+        tune_new_entries: Whether new hyperparameters are searched.
+        allow_new_entries: Whether the model may ask for new ones.
+        max_retries_per_trial: How often a trial that raised is run again.
+        max_consecutive_failed_trials: After so many failures in a row the search ends.
+        min_epochs: The number of epochs of the first rung. By default as few as `max_epochs`
+            leaves when the rungs go on until one configuration is left.
+        ladder: What each rung trains at, instead of `min_epochs` and `max_epochs`: a
+            `kt_plus.fidelity`, or a list of several with equally many levels. Without
+            `Epochs` among them each trial trains for the `epochs` given to `search`.
+        asynchronous: Whether a trial is promoted as soon as it is among the best of those
+            that have ended in its rung.
+        source: What proposes the configurations: "random", "evolution", "controller", or a
+            strategy such as `evolution(100)`.
+        **kwargs: The options of `kt_plus.Oracle`, and the arguments of `keras_tuner.Tuner`.
+
+    Raises:
+        ValueError: If an argument has an impossible value.
+
+    Example:
+
+    ```python
+    tuner = kt_plus.SuccessiveHalving(  # 64 configurations for 1 epoch, 32 for 2, ..., 1 for 64
+        build_model, "val_accuracy", max_epochs=64, configurations=64
+    )
+    tuner.search(x, y, validation_split=0.2)
+    print(kt_plus.results.rank_agreement(tuner))
+    ```
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_epochs: int | None = None,
+        factor: int = 2,
+        configurations: int | None = 64,
+        iterations: int | None = 1,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        *,
+        min_epochs: int | None = None,
+        ladder: Any = None,
+        asynchronous: bool = False,
+        source: Any = "random",
+        **kwargs: Any,
+    ) -> None:
+        oracle = oracles.SuccessiveHalvingOracle(
+            objective=objective,
+            max_epochs=max_epochs,
+            factor=factor,
+            configurations=configurations,
+            iterations=iterations,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+            min_epochs=min_epochs,
+            ladder=ladder,
+            asynchronous=asynchronous,
+            source=source,
             **_options(kwargs),
         )
         super().__init__(oracle, hypermodel, **kwargs)

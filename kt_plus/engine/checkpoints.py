@@ -44,12 +44,22 @@ class Checkpoints:
             never.
         values: The trial's values: what was saved under others is ignored.
         best: Keeps the weights of the trial's best epoch.
+        parent: Where the states are in which another trial has ended, whose training this one
+            continues.
+        final: Where to keep the states in which this trial ends, if another may continue it.
     """
 
     def __init__(
-        self, folder: str, interval: float | None, values: Mapping[str, Any], best: BestEpoch
+        self,
+        folder: str,
+        interval: float | None,
+        values: Mapping[str, Any],
+        best: BestEpoch,
+        parent: str | None = None,
+        final: str | None = None,
     ) -> None:
         self.folder, self.interval, self.best = folder, interval, best
+        self.parent, self.final = parent, final
         asked = {name: value for name, value in values.items() if name != UNUSED}
         self._values = json.loads(json.dumps(asked, default=str))
         self._due = self._now = time.monotonic()
@@ -78,6 +88,29 @@ class Checkpoints:
         if self.interval is not None:
             self.save({"stopped": stopped}, [])
 
+    def begin_execution(self) -> None:
+        """Takes over the state in which the parent ended, unless there is one of its own."""
+        if self.parent is None or self.epoch is not None:
+            return
+        folder = os.path.join(self.parent, str(self.execution))
+        content = self._read(folder)
+        if content is None:
+            warnings.warn(
+                f"The trial was promoted, and the state in which its parent ended is not in "
+                f"{folder}, as after a training loop of one's own. It begins at its first epoch.",
+                stacklevel=2,
+            )
+            return
+        self.meta, self._arrays = content
+        best = self.meta["best"]
+        if best["link"] is not None and self.best.is_better(best["value"]):
+            self._restore_best(folder, best)
+
+    def save_final(self, meta: dict[str, Any], arrays: list[np.ndarray]) -> None:
+        """Saves the state in which the training of an execution ends."""
+        if self.final is not None:
+            self._write(os.path.join(self.final, str(self.execution)), meta, arrays)
+
     def is_due(self) -> bool:
         """Whether it is time to save again."""
         return self.interval is not None and time.monotonic() >= self._due
@@ -86,7 +119,7 @@ class Checkpoints:
         """Saves the state at the end of an epoch. A full disk costs the checkpoint only."""
         began = time.monotonic()
         try:
-            self._write(meta, arrays)
+            self._write(self.folder, meta, arrays)
         except OSError as error:
             warnings.warn(f"The running trial could not be saved: {error}", stacklevel=2)
         ended = time.monotonic()
@@ -126,12 +159,12 @@ class Checkpoints:
         """Counts the interval from now: building a model is not training."""
         self._due = time.monotonic() + (self.interval or 0.0)
 
-    def _write(self, meta: dict[str, Any], arrays: list[np.ndarray]) -> None:
-        storage.make_folder(self.folder)
+    def _write(self, folder: str, meta: dict[str, Any], arrays: list[np.ndarray]) -> None:
+        storage.make_folder(folder)
         link = None
         if self.best.value is not None and storage.exists(self.best.path):
             link = f"best-{self.execution}-{meta.get('epoch', -1)}.weights.h5"
-            storage.link(self.best.path, os.path.join(self.folder, link))
+            storage.link(self.best.path, os.path.join(folder, link))
         content = {
             **meta,
             "schema": SCHEMA,
@@ -142,29 +175,38 @@ class Checkpoints:
         buffer = io.BytesIO()
         coded = np.frombuffer(json.dumps(content).encode(), np.uint8)
         np.savez(buffer, *arrays, meta=coded)
-        storage.write_bytes(os.path.join(self.folder, STATE), buffer.getbuffer())
-        storage.remove_others(self.folder, [STATE, *([link] if link else [])])
+        storage.write_bytes(os.path.join(folder, STATE), buffer.getbuffer())
+        storage.remove_others(folder, [STATE, *([link] if link else [])])
 
     def _load(self) -> None:
-        path = os.path.join(self.folder, STATE)
-        if self.interval is None or not storage.exists(path):
+        content = None if self.interval is None else self._read(self.folder)
+        if content is None or not content[0]["values"].items() <= self._values.items():
             return
+        results = [_decoded(result) for result in content[0]["results"]]
+        self._restore_best(self.folder, content[0]["best"])
+        self.meta, self._arrays = content
+        self.results = results
+
+    def _read(self, folder: str) -> tuple[dict[str, Any], list[np.ndarray]] | None:
+        """What was saved in a folder; `None` if that is nothing, or damaged."""
+        path = os.path.join(folder, STATE)
+        if not storage.exists(path):
+            return None
         try:
             with np.load(io.BytesIO(storage.read_bytes(path)), allow_pickle=False) as saved:
                 meta = json.loads(saved["meta"].tobytes())
                 arrays = [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)]
-            if meta["schema"] != SCHEMA or not meta["values"].items() <= self._values.items():
-                return
-            results = [_decoded(result) for result in meta["results"]]
-            self._restore_best(meta["best"])
+            link = meta["best"]["link"]
+            if link is not None and not storage.exists(os.path.join(folder, link)):
+                raise FileNotFoundError(link)
+            return (meta, arrays) if meta["schema"] == SCHEMA else None
         except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
             warnings.warn(f"{path} is damaged ({error!r}). The trial begins anew.", stacklevel=2)
-            return
-        self.meta, self._arrays, self.results = meta, arrays, results
+            return None
 
-    def _restore_best(self, best: dict[str, Any]) -> None:
+    def _restore_best(self, folder: str, best: dict[str, Any]) -> None:
         if best["link"] is not None:
-            storage.link(os.path.join(self.folder, best["link"]), self.best.path)
+            storage.link(os.path.join(folder, best["link"]), self.best.path)
         self.best.value = best["value"]
 
 
@@ -188,10 +230,14 @@ class BestEpoch(keras.callbacks.Callback):
             self._save()  # it is known after training, or not at all
             return
         value = float(self.objective.get_value(logs))
-        worst = -math.inf if self.objective.direction == "max" else math.inf
-        if self.objective.better_than(value, worst if self.value is None else self.value):
+        if self.is_better(value):
             self.value = value
             self._save()
+
+    def is_better(self, value: float) -> bool:
+        """Whether the value is better than the best one so far."""
+        worst = -math.inf if self.objective.direction == "max" else math.inf
+        return bool(self.objective.better_than(value, worst if self.value is None else self.value))
 
     def _save(self) -> None:
         with storage.replaced(self.path) as partial:
@@ -264,15 +310,17 @@ class Checkpointing(keras.callbacks.Callback):
         for name, value in (logs or {}).items():
             self._history.setdefault(name, []).append(float(value))
         last = self.model.stop_training or epoch + 1 >= self.params["epochs"]
-        if not last and self._checkpoints.is_due():
-            self._save(epoch)
+        if last and self._checkpoints.final is not None:
+            self._checkpoints.save_final(*self._state(epoch))
+        elif not last and self._checkpoints.is_due():
+            self._checkpoints.save(*self._state(epoch))
 
     @property
     def _in_first_fit(self) -> bool:
         """Only of Keras's own `fit` can the epoch be set, and only of the first it is known."""
         return self._fits == 1 and "epochs" in (self.params or {})
 
-    def _save(self, epoch: int) -> None:
+    def _state(self, epoch: int) -> tuple[dict[str, Any], list[np.ndarray]]:
         variables = state_of(self.model)
         arrays = [keras.ops.convert_to_numpy(variable) for variable in variables]
         kept, counts = {}, {}
@@ -292,7 +340,7 @@ class Checkpointing(keras.callbacks.Callback):
             "callbacks": counts,
             "kept": kept,
         }
-        self._checkpoints.save(meta, [_storable(array) for array in arrays])
+        return meta, [_storable(array) for array in arrays]
 
     def _keras_callbacks(self) -> list[tuple[str, Any]]:
         numbered = enumerate(self._callbacks)

@@ -77,6 +77,7 @@ class Record:
     horizon: int | None = None
     ended: int | None = None
     seen: int | None = None
+    full_fidelity: bool = True
 
     @property
     def fitness(self) -> float:
@@ -190,11 +191,12 @@ class History(Sequence[Record]):
         if known is not None and known.status == "completed":
             del self._completed[self._rank(known)]
             if known is self._best:
-                self._best = max(self._completed, key=self._merit, default=None)
+                full = (r for r in self._completed if r.full_fidelity)
+                self._best = max(full, key=self._merit, default=None)
         if record.status == "completed":
             self._completed.insert(self._rank(record), record)
             if self._best is None or self._merit(record) > self._merit(self._best):
-                self._best = record
+                self._best = record if record.full_fidelity else self._best
 
     def _rank(self, record: Record) -> int:
         position = self._position[record.trial_id]
@@ -231,7 +233,10 @@ class History(Sequence[Record]):
 
     @property
     def best(self) -> Record | None:
-        """The incumbent: the completed trial with the highest score, the oldest of equals."""
+        """The incumbent: the completed trial with the highest score, the oldest of equals.
+
+        Trials of a lower fidelity do not compete.
+        """
         return self._best
 
     def show(self, value: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from kt_plus.engine.history import History, Record, Verdict
+from kt_plus.engine.knowledge import Knowledge
 from kt_plus.engine.ledger import Note, StopNote
 from kt_plus.performance_estimation.stopping import Stopper
 
@@ -20,12 +21,13 @@ class Judge:
         self.rule = rule
         self._has_failed = False
 
-    def judge(self, trial: Record, history: History, note: Note) -> bool:
+    def judge(self, trial: Record, knowledge: Knowledge, note: Note) -> bool:
         """Whether the trial should end now."""
         if self.rule is None:
             return False
         try:
-            verdict = self.rule.judge(trial, history)
+            seen, history = knowledge.beside(trial)
+            verdict = self.rule.judge(seen, history)
             if verdict.stop:
                 note.stop = StopNote.of(verdict, trial, history)
             elif verdict.would_stop and note.dry_stop is None:

@@ -22,18 +22,28 @@ class Knowledge:
             the best value seen; "predicted", the best value that it was expected to reach,
             where the rule has foretold one; "excluded", only that it was tried.
         dry: Whether a rule makes a dry run, for which stops that only would have been are real.
+        has_rungs: Whether trials of different rungs cannot be compared.
 
     Raises:
         ValueError: If `stopped_trials` is none of these.
     """
 
-    def __init__(self, sign: int, stopped_trials: str = "observed", dry: bool = False) -> None:
+    def __init__(
+        self,
+        sign: int,
+        stopped_trials: str = "observed",
+        dry: bool = False,
+        has_rungs: bool = False,
+    ) -> None:
         if stopped_trials not in CHOICES:
             raise ValueError(
                 f"stopped_trials={stopped_trials!r} was given. Expected one of {list(CHOICES)}. "
                 "Leave it out to learn from the best value that a stopped trial has reached."
             )
         self.stopped_trials = stopped_trials
+        self.has_rungs, self._has_runs = has_rungs, False
+        self._notes: dict[str, Note | None] = {}
+        self._parts: dict[tuple[int | None, int | None], Knowledge] = {}
         self.observed = History(sign=sign)
         self.learnt = self.observed if stopped_trials == "observed" else History(sign=sign)
         if dry:
@@ -46,10 +56,34 @@ class Knowledge:
             self.learnt.put(self._learnt(record, note.stop if note else None))
         if self.observed.dry is not None:
             self.observed.dry.put(_had_it_stopped(record, note.dry_stop if note else None))
+        self._notes[record.trial_id] = note
+        self._has_runs = self._has_runs or bool(record.earlier_curves)
+        for (rung, runs), part in self._parts.items():
+            if rung in (None, record.rung):
+                part.put(_comparable(record, runs), note)
+
+    def beside(self, trial: Record) -> tuple[Record, History]:
+        """A running trial as a rule is to see it, and the trials to compare it with.
+
+        Those are the ones of its own rung. Of trials that are run several times, as
+        folds are, the curve is the mean over as many runs as this one has begun.
+        """
+        rung = trial.rung if self.has_rungs else None
+        runs = len(trial.earlier_curves) + 1 if self._has_runs else None
+        if rung is None and runs is None:
+            return trial, self.observed
+        if (rung, runs) not in self._parts:
+            part = Knowledge(self.observed.sign, dry=self.observed.dry is not None)
+            for record in self.observed:
+                if rung in (None, record.rung):
+                    part.put(_comparable(record, runs), self._notes[record.trial_id])
+            self._parts[rung, runs] = part
+        return _comparable(trial, runs), self._parts[rung, runs].observed
 
     def emptied(self) -> Knowledge:
         """The same, of nothing yet."""
-        return Knowledge(self.observed.sign, self.stopped_trials, self.observed.dry is not None)
+        dry = self.observed.dry is not None
+        return Knowledge(self.observed.sign, self.stopped_trials, dry, self.has_rungs)
 
     def _learnt(self, record: Record, stop: StopNote | None) -> Record:
         if stop is None or record.status != "completed":
@@ -68,3 +102,16 @@ def _had_it_stopped(record: Record, stop: StopNote | None) -> Record:
     curve = curves[-1][: stop.epoch - record.first_epoch]
     ended = replace(record, earlier_curves=tuple(curves[:-1]), curve=curve)
     return as_stopped(ended, Verdict(True, stop.reason))
+
+
+def _comparable(record: Record, runs: int | None) -> Record:
+    """The trial with the mean curve of its first runs, competing with those of its rung."""
+    if runs is None:
+        return replace(record, full_fidelity=True)
+    curves = [*record.earlier_curves, record.curve][:runs]
+    running = record.status == "running" and len(curves) == len(record.earlier_curves) + 1
+    length = len(record.curve) if running else max(map(len, curves))
+    # A run that ended earlier stays where it was.
+    told = [[*curve, *curve[-1:] * (length - len(curve))][:length] for curve in curves if curve]
+    mean = tuple(sum(values) / len(told) for values in zip(*told, strict=True))
+    return replace(record, curve=mean, earlier_curves=(), full_fidelity=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,9 @@ RESERVED = "tuner/"
 
 UNUSED = RESERVED + "unused"
 """Under this name a worker tells which values the model never asked for, one a line."""
+
+RUNS = RESERVED + "runs"
+"""Under this name a worker tells the value of each run of a trial, one a line."""
 
 CURVE = "curve:"
 """A metric under this prefix is one point of a learning curve of the objective."""
@@ -118,6 +122,9 @@ class Note:
         dry_stop: Where it would have been, if that was a dry run.
         seen: The place in the order of ends of the first end after it was proposed.
         worker: The tuner id of the worker that runs it; `None` while nobody does.
+        full_fidelity: Whether it is trained as the user asked.
+        fidelity: What it is trained at, in words, if there is a ladder.
+        runs: The objective's value of each of its runs, one for each execution or fold.
         crashes: How often in a row its process has died without a new epoch.
         crash_epochs: How many epochs were known when it died.
     """
@@ -138,6 +145,9 @@ class Note:
     dry_stop: StopNote | None = None
     seen: int | None = None
     worker: str | None = None
+    full_fidelity: bool = True
+    fidelity: str | None = None
+    runs: tuple[float, ...] = ()
     crashes: int = 0
     crash_epochs: int = -1
 
@@ -159,7 +169,7 @@ class Note:
     def begin_attempt(self, worker: str, interrupted: bool) -> None:
         """Forgets the curves of an attempt that failed; one that was interrupted may go on."""
         if not interrupted:
-            self.curves, self.stop, self.dry_stop = [], None, None
+            self.curves, self.stop, self.dry_stop, self.runs = [], None, None, ()
         self.ended, self.worker = None, worker
 
     def count_crash(self) -> None:
@@ -191,7 +201,7 @@ class Note:
                 known[name] = StopNote(
                     **{k: v for k, v in stop if k in StopNote.__dataclass_fields__}
                 )
-        for name in ("changed", "unused"):
+        for name in ("changed", "unused", "runs"):
             if known.get(name) is not None:
                 known[name] = tuple(known[name])
         return cls(**known)
@@ -235,7 +245,15 @@ def record_of(trial: Any, note: Note, sign: int) -> Record:
         horizon=note.horizon,
         ended=note.ended,
         seen=note.seen,
+        full_fidelity=note.full_fidelity,
     )
+
+
+def spread(runs: Sequence[float]) -> str:
+    """The values of a trial's runs in words."""
+    mean, deviation = statistics.fmean(runs), statistics.stdev(runs)
+    values = ", ".join(f"{value:.4g}" for value in runs)
+    return f"{mean:.4g} ± {deviation:.2g} over {len(runs)} runs: {values}"
 
 
 def is_finite(score: Any) -> bool:

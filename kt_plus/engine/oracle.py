@@ -14,7 +14,7 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine import trial as kt_trial
 
-from kt_plus.engine import project, storage
+from kt_plus.engine import project, rungs, storage
 from kt_plus.engine.budget import Budget
 from kt_plus.engine.history import WAIT, History, Proposal, Record, Signal, Value
 from kt_plus.engine.judge import Judge
@@ -23,6 +23,7 @@ from kt_plus.engine.ledger import (
     CURVE,
     EXECUTION,
     HORIZON,
+    RUNS,
     UNUSED,
     Note,
     is_finite,
@@ -33,6 +34,7 @@ from kt_plus.engine.ledger import (
 from kt_plus.engine.progress import Progress
 from kt_plus.engine.seeds import proposal_rng, search_seed
 from kt_plus.engine.space import Space
+from kt_plus.performance_estimation.fidelity import Ladder
 from kt_plus.performance_estimation.stopping import Stopper, stopper_of
 from kt_plus.performance_estimation.stopping.base import is_dry
 from kt_plus.search_strategies.base import Strategy, draw_untried
@@ -72,6 +74,9 @@ class Oracle(keras_tuner.Oracle):
         max_retries_per_trial: How often a trial that raised is run again.
         max_consecutive_failed_trials: After so many failures in a row the search ends.
         strategy: What proposes the trials.
+        ladder: What each rung trains at, for a strategy that proposes rungs: a
+            `kt_plus.fidelity`, or a list of several. Only trials of the last rung, which is the
+            full fidelity, can be the best.
         stopping: What ends hopeless trials early: a `kt_plus.stopping` rule, or "auto" for
             the default one.
         stopped_trials: What the strategy learns from a trial that was stopped: "observed",
@@ -109,6 +114,7 @@ class Oracle(keras_tuner.Oracle):
         max_consecutive_failed_trials: int = 3,
         *,
         strategy: Strategy | None = None,
+        ladder: Any = None,
         **options: Any,
     ) -> None:
         check_whole("max_trials", max_trials)
@@ -122,13 +128,14 @@ class Oracle(keras_tuner.Oracle):
             max_retries_per_trial=max_retries_per_trial,
             max_consecutive_failed_trials=max_consecutive_failed_trials,
         )
-        self._set_up(seed, strategy, **options)
+        self._set_up(seed, strategy, ladder=ladder, **options)
 
     def _set_up(
         self,
         seed: int | None,
         strategy: Strategy | None,
         *,
+        ladder: Any = None,
         stopping: Stopper | str | None = None,
         stopped_trials: str = "observed",
         max_time: float | timedelta | None = None,
@@ -138,11 +145,14 @@ class Oracle(keras_tuner.Oracle):
     ) -> None:
         self.seed = search_seed(seed)
         self.strategy = strategy
+        self.ladder = None if ladder is None else Ladder.of(ladder)
         self.stopping = stopper_of(stopping)
         self.budget = Budget.of(max_time, max_epochs_total)
         self.initial_configurations = [dict(values) for values in initial_configurations or ()]
         self.earlier_projects = [history] if isinstance(history, (str, os.PathLike)) else history
-        self.knowledge = Knowledge(self.sign, stopped_trials, dry=is_dry(self.stopping))
+        self.knowledge = Knowledge(
+            self.sign, stopped_trials, is_dry(self.stopping), has_rungs=self.ladder is not None
+        )
         self.notes: dict[str, Note] = {}
         self._lock = threading.RLock()
         self._save_due = 0.0
@@ -210,12 +220,13 @@ class Oracle(keras_tuner.Oracle):
     def get_best_trials(self, num_trials: int | None = 1) -> list[Any]:
         """The completed trials from the best on; `None` for all of them.
 
-        As in Keras Tuner, trials that did not complete follow where there are too few.
+        Those of lower fidelities follow, the higher rungs before the lower ones. As in Keras
+        Tuner, trials that did not complete follow where there are too few.
         """
         with self._lock:
             trials = list(self.trials.values())
         completed = [trial for trial in trials if _completed(trial)]
-        completed.sort(key=lambda trial: -self.sign * trial.score)
+        completed.sort(key=self._standing)
         if num_trials is None or len(completed) >= num_trials:
             return completed[:num_trials]
         others = [trial for trial in trials if not _completed(trial)]
@@ -245,6 +256,9 @@ class Oracle(keras_tuner.Oracle):
             seen=self._ends,
         )
         values = {name: plain(value) for name, value in proposal.values.items()}
+        if self.ladder is not None:
+            rungs.describe(self.notes[trial_id], self.ladder)
+            values.update(rungs.directives(self.ladder, proposal, self.trials))
         return {"status": Status.RUNNING, "values": values}
 
     def propose(self, trial_id: str) -> Proposal | Signal:
@@ -298,6 +312,13 @@ class Oracle(keras_tuner.Oracle):
         """The place of the next end in the order of ends."""
         last = self.notes[self.end_order[-1]].ended if self.end_order else None
         return 0 if last is None else last + 1
+
+    def _standing(self, trial: Any) -> tuple[int, float]:
+        note = self.notes[trial.trial_id]
+        rungs_below = (
+            0 if note.full_fidelity or self.ladder is None else len(self.ladder) - note.rung
+        )
+        return rungs_below, -self.sign * trial.score
 
     # Overridden because Keras Tuner compares hashes of values that the model may not use.
     def _duplicate(self, values: Mapping[str, Value]) -> bool:
@@ -406,7 +427,7 @@ class Oracle(keras_tuner.Oracle):
         last = record.first_epoch + len(record.curve)
         if note.horizon is not None and last >= note.horizon:
             return False
-        return self._judge.judge(record, self.history, note)
+        return self._judge.judge(record, self.knowledge, note)
 
     def _report_metrics(self, trial: Any, metrics: Mapping[str, float], step: int) -> None:
         self._check_objective_found(metrics)
@@ -438,6 +459,9 @@ class Oracle(keras_tuner.Oracle):
         self._save_trial(trial)
         trial_dir = os.path.dirname(project.trial_file(self, trial.trial_id))
         storage.remove_folder(project.resume_folder(trial_dir))
+        if not retry and (parent := rungs.parent_of(trial)) is not None:
+            parent_dir = os.path.dirname(project.trial_file(self, parent))
+            storage.remove_folder(project.final_state_folder(parent_dir))
         self._settle(trial, retry)
 
     def _settle(self, trial: Any, retry: bool) -> None:
@@ -460,6 +484,8 @@ class Oracle(keras_tuner.Oracle):
             trial.hyperparameters.values = {**ended.hyperparameters.values, **known}
         unused = trial.hyperparameters.values.pop(UNUSED, None)
         note.unused = None if unused is None else tuple(unused.split("\n")) if unused else ()
+        runs = trial.hyperparameters.values.pop(RUNS, None)
+        note.runs = tuple(map(float, runs.split("\n"))) if runs else ()
 
     def _score(self, trial: Any) -> None:
         self.score_trial(trial)

@@ -36,6 +36,11 @@ def resume_folder(trial_dir: str) -> str:
     return os.path.join(trial_dir, "resume")
 
 
+def final_state_folder(trial_dir: str) -> str:
+    """Where the states are kept in which a trial has ended, from which a promoted one goes on."""
+    return os.path.join(trial_dir, "final_state")
+
+
 def directory(oracle: Oracle) -> str:
     """The project directory of the oracle's search."""
     return os.path.join(str(oracle._directory), oracle._project_name)
@@ -47,6 +52,7 @@ def search_config(oracle: Oracle) -> dict[str, Any]:
         "schema": SCHEMA,
         "search": search_name(oracle),
         "objective": objective_config(oracle.objective),
+        "ladder": oracle.ladder.get_config() if oracle.ladder else None,
         "seconds": oracle.budget.seconds,
         "epochs": oracle.budget.epochs,
     }
@@ -119,8 +125,8 @@ def _read_state(oracle: Oracle) -> dict[str, Any]:
 
 
 def _check_same_search(oracle: Oracle, config: dict[str, Any]) -> None:
-    now = {"search": search_name(oracle), "objective": objective_config(oracle.objective)}
-    for what in ("search", "objective"):
+    now = {what: search_config(oracle)[what] for what in ("search", "objective", "ladder")}
+    for what in now:
         before = config.get(what, now[what])
         if before != now[what]:
             raise ResumeError(

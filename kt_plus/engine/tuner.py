@@ -10,6 +10,7 @@ import inspect
 import math
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,14 +19,24 @@ import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FatalValueError
 
-from kt_plus.engine import project, storage
+from kt_plus.engine import fitting, project, rungs, storage
 from kt_plus.engine.checkpoints import BestEpoch, Checkpointing, Checkpoints, EpochSeeds
 from kt_plus.engine.exploration import AskedValues, explore, explore_configuration
-from kt_plus.engine.ledger import CURVE, EXECUTION, HORIZON, RESERVED, UNUSED, without_reserved
+from kt_plus.engine.ledger import (
+    CURVE,
+    EXECUTION,
+    HORIZON,
+    RESERVED,
+    RUNS,
+    UNUSED,
+    spread,
+    without_reserved,
+)
 from kt_plus.engine.oracle import OPTIONS, Oracle
 from kt_plus.engine.seeds import training_seed
 from kt_plus.engine.workers import role
 from kt_plus.errors import StorageError
+from kt_plus.performance_estimation.folds import Folds
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
@@ -51,6 +62,9 @@ class Tuner(keras_tuner.Tuner):
             ReduceLROnPlateau and ModelCheckpoint have counted. A trial whose process dies
             then goes on from there. Saving takes a fiftieth of the time at most; with 0 it is
             done after every epoch. `None` saves nothing.
+        folds: Cross-validation: each trial is trained and judged once for each fold, and its
+            score is the mean. The number of folds, stratified where the targets are classes,
+            or a splitter of scikit-learn's. The best model is that of its best fold.
         **kwargs: Whatever `keras_tuner.Tuner` takes: `directory`, `project_name`,
             `overwrite`, `executions_per_trial`, `max_model_size`, `tuner_id`, ...
 
@@ -74,15 +88,19 @@ class Tuner(keras_tuner.Tuner):
         hypermodel: Any = None,
         *,
         checkpoint_interval: float | None = 30.0,
+        folds: Any = None,
         **kwargs: Any,
     ) -> None:
         _check_interval(checkpoint_interval)
+        self.folds = None if folds is None else Folds(folds, getattr(oracle, "seed", 0))
+        self.ladder = getattr(oracle, "ladder", None)
         self.checkpoint_interval = checkpoint_interval
         self._checkpoints: Checkpoints | None = None
         self._seed: int | None = getattr(oracle, "seed", None)
-        self._trial_id = ""
+        self._trial_id = self._first_trial_id = ""
         self._execution = 0
         self._results: Any = None
+        self._images: Any = None  # of the running trial, if they were made smaller
         self._fitting: Any = None  # the callback of the running fit, which knows its epochs
         self._stopped = False
         self._idle_pause = 0.0
@@ -94,6 +112,8 @@ class Tuner(keras_tuner.Tuner):
         if self._is_worker():
             kwargs["overwrite"] = False  # the chief has overwritten, and may be running
         super().__init__(oracle, hypermodel, **kwargs)
+        if self.folds is not None:
+            self.executions_per_trial *= len(self.folds)
         if self._is_worker():
             from kt_plus.engine.client import Client
 
@@ -111,6 +131,8 @@ class Tuner(keras_tuner.Tuner):
             **fit_kwargs: Passed on likewise. `verbose` shows nothing with 0, one bar
                 for the whole search with 1 (the default), Keras Tuner's tables with 2.
         """
+        if self.folds is not None or self.ladder is not None:
+            fitting.check(self._named(fit_args, fit_kwargs), self.ladder, self.folds)
         if not self._is_worker():
             self.save()  # so that a search killed in its first trial can be resumed
         if role() == "chief" and isinstance(self.oracle, Oracle):
@@ -132,6 +154,8 @@ class Tuner(keras_tuner.Tuner):
         """Makes ready for another trial."""
         super().on_trial_begin(trial)
         self._trial_id, self._execution, self._stopped = trial.trial_id, 0, False
+        values = trial.hyperparameters.values
+        self._first_trial_id = values.get(rungs.FIRST, trial.trial_id)
         self._idle_pause, self._checkpoints = 0.0, None
         self._set_seed()
 
@@ -146,8 +170,11 @@ class Tuner(keras_tuner.Tuner):
                 kwargs[argument] = int(values[RESERVED + directive])
         if not getattr(self.oracle, "multi_worker", False):
             self._checkpoints = self._checkpoints_of(trial)
+        if rungs.PARENT in values:
+            del kwargs["initial_epoch"]  # its checkpoint tells, if it is there
         try:
-            return super().run_trial(trial, *args, **kwargs)
+            results = super().run_trial(trial, *args, **kwargs)
+            return self._runs(trial, results)
         except StorageError:
             raise
         except (OSError, RuntimeError) as error:  # HDF5 raises either
@@ -211,6 +238,10 @@ class Tuner(keras_tuner.Tuner):
             note = notes.get(trial.trial_id)
             for reason in (note.stop_reason, note.dry_stop_reason) if note else ():
                 print(reason[0].upper() + reason[1:]) if reason else None
+            if note and note.fidelity and not note.full_fidelity:
+                print(f"Fidelity: {note.fidelity}")
+            if note and len(note.runs) > 1:
+                print(spread(note.runs))
 
     def save(self) -> None:
         """Saves the search; each trial has been saved as it went."""
@@ -228,6 +259,7 @@ class Tuner(keras_tuner.Tuner):
 
     def _best_trials(self, number: int) -> list[Any]:
         trials = self.oracle.get_best_trials(number)
+        self._warn_of_low_fidelity(trials)
         completed = [trial for trial in trials if trial.score is not None]
         if trials and not completed:
             raise RuntimeError(
@@ -235,6 +267,15 @@ class Tuner(keras_tuner.Tuner):
                 "The first one said:\n" + (trials[0].message or "(nothing)")
             )
         return completed
+
+    def _warn_of_low_fidelity(self, trials: list[Any]) -> None:
+        note = getattr(self.oracle, "notes", {}).get(trials[0].trial_id) if trials else None
+        if note is not None and not note.full_fidelity and trials[0].score is not None:
+            warnings.warn(
+                "No trial has completed at full fidelity. The best one so far was trained at: "
+                f"{note.fidelity}. Run `search` again with a larger budget to go on.",
+                stacklevel=3,
+            )
 
     def _check_initial_configurations(self, oracle: Any) -> None:
         if self.hypermodel is not None and not self._is_worker() and not oracle.trials:
@@ -265,7 +306,8 @@ class Tuner(keras_tuner.Tuner):
     def _set_seed(self) -> None:
         if self._seed is not None:
             execution = max(self._execution - 1, 0)
-            keras.utils.set_random_seed(training_seed(self._seed, self._trial_id, execution))
+            seed = training_seed(self._seed, self._first_trial_id, execution)
+            keras.utils.set_random_seed(seed)
 
     def _quiet(self, fit_kwargs: dict[str, Any]) -> dict[str, Any]:
         """Leaves the screen to the search's own bar, unless a `fit` of the user's decides."""
@@ -314,6 +356,9 @@ class Tuner(keras_tuner.Tuner):
             if config is not None and not model.built:
                 model.build_from_config(config)
             model.load_weights(self._get_checkpoint_fname(source))
+        share = float(hp.values.get(RESERVED + "resolution", 1.0))
+        if share < 1 and self._images is not None:
+            fitting.check_sizes(model, self._images, share)
         return model
 
     # Overridden for what must happen around every execution of a trial.
@@ -330,6 +375,9 @@ class Tuner(keras_tuner.Tuner):
         self._fitting = next((c for c in callbacks if type(c).__name__ == "TunerCallback"), None)
         freq = kwargs.get("validation_freq", 1)
         self._validation_freq = freq if isinstance(freq, int) else max(freq)
+        if checkpoints is not None:
+            checkpoints.begin_execution()
+        args, kwargs = self._with_data(trial, args, kwargs)
         self._execution += 1
         with self._asked_values(trial) as copied:
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
@@ -339,11 +387,43 @@ class Tuner(keras_tuner.Tuner):
             checkpoints.end_execution(self._results, self._stopped)
         return self._results
 
+    def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        return fitting.named(self.hypermodel, args, kwargs)
+
+    def _with_data(
+        self, trial: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments with the data of the trial's rung, and of the fold that is next."""
+        rung = int(trial.hyperparameters.values.get(rungs.RUNG, 0))
+        ladder = self.ladder
+        if self.folds is None and (ladder is None or rung == len(ladder) - 1):
+            return args, kwargs
+        named = self._named(args, kwargs)
+        named = fitting.data_for(named, ladder, rung, self.folds, self._execution)
+        self._images = named.get("x")
+        return (), named
+
+    def _runs(self, trial: Any, results: Any) -> Any:
+        """The results of the runs until the trial was stopped. Tells the value of each."""
+        if not isinstance(results, list) or len(results) < 2:
+            return results
+        results = results[: max(self._execution, 1)]
+        values = [fitting.value_of(each, self.oracle.objective) for each in results]
+        trial.hyperparameters.values[RUNS] = "\n".join(map(repr, values))
+        return results
+
     def _checkpoints_of(self, trial: Any) -> Checkpoints:
         best = BestEpoch(self.oracle.objective, self._get_checkpoint_fname(trial.trial_id))
         folder = project.resume_folder(self.get_trial_dir(trial.trial_id))
         values = trial.hyperparameters.values
-        return Checkpoints(folder, self.checkpoint_interval, values, best)
+        parent, final = values.get(rungs.PARENT), None
+        if parent is not None:
+            parent = project.final_state_folder(self.get_trial_dir(parent))
+        if self.ladder is not None:
+            next_rung = int(values.get(rungs.RUNG, 0)) + 1
+            if next_rung < len(self.ladder) and self.ladder.goes_on(next_rung):
+                final = project.final_state_folder(self.get_trial_dir(trial.trial_id))
+        return Checkpoints(folder, self.checkpoint_interval, values, best, parent, final)
 
     def _with_checkpoints(self, callbacks: list[Any]) -> list[Any]:
         """The callbacks of a fit, with our own for Keras Tuner's that keeps the best weights."""
@@ -352,7 +432,7 @@ class Tuner(keras_tuner.Tuner):
             return callbacks
         ours = [checkpoints.best if type(c).__name__ == "SaveBestEpoch" else c for c in callbacks]
         if self._seed is not None:
-            ours.insert(0, EpochSeeds(self._seed, self._trial_id, self._execution))
+            ours.insert(0, EpochSeeds(self._seed, self._first_trial_id, self._execution))
         return [*ours, Checkpointing(checkpoints, callbacks)]
 
 
@@ -412,7 +492,7 @@ def _check_names(search: type, arguments: dict[str, Any]) -> None:
     unknown = sorted(arguments.keys() - taken)
     if not unknown:
         return
-    own = [*inspect.signature(search.__init__).parameters, "checkpoint_interval"]
+    own = [*inspect.signature(search.__init__).parameters, "checkpoint_interval", "folds"]
     known = sorted({*taken, *OPTIONS, *own})
     near = [match for name in unknown for match in difflib.get_close_matches(name, known, 1)]
     raise ValueError(

@@ -1,0 +1,107 @@
+"""The arguments of a `fit`: the data among them, and what a rung or a fold makes of these."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import keras
+import keras_tuner
+from keras_tuner.errors import FatalValueError
+
+from kt_plus.performance_estimation.fidelity import Ladder
+from kt_plus.performance_estimation.folds import Folds
+from kt_plus.performance_estimation.training_data import TrainingData, leaves_of
+
+PARTS = ("x", "y", "sample_weight", "validation_data", "validation_split")
+
+Arguments = dict[str, Any]
+
+
+def named(hypermodel: Any, args: tuple[Any, ...], kwargs: Arguments) -> Arguments:
+    """All arguments by name: those of Keras's `fit`, or of the `fit` that the user has written."""
+    own = getattr(type(hypermodel), "fit", keras_tuner.HyperModel.fit)
+    names: list[str] = []
+    if own is not keras_tuner.HyperModel.fit:
+        names = [p.name for p in _positional(own)][3:]  # after self, hp, model
+    keras_names = [p.name for p in _positional(keras.Model.fit)][1:]
+    names += [name for name in keras_names if name not in names]
+    return {**dict(zip(names, args, strict=False)), **kwargs}
+
+
+def data_in(arguments: Arguments) -> TrainingData:
+    """The data among named arguments."""
+    given = {name: arguments[name] for name in PARTS if arguments.get(name) is not None}
+    return TrainingData(**given)
+
+
+def with_data(arguments: Arguments, data: TrainingData) -> Arguments:
+    """The arguments with other data."""
+    changed = {name: getattr(data, name) for name in PARTS}
+    empty = TrainingData()
+    return arguments | {
+        name: value
+        for name, value in changed.items()
+        if name in arguments or value is not getattr(empty, name)
+    }
+
+
+def check(arguments: Arguments, ladder: Ladder | None, folds: Folds | None) -> None:
+    """Raises if the data cannot be divided into the folds, or not be trained on at each rung."""
+    data = data_in(arguments)
+    if folds is not None:
+        folds.check(data)
+        data = folds.nth(data, 0) if ladder is not None else data
+    if ladder is not None:
+        ladder.check(data)
+
+
+def data_for(
+    arguments: Arguments, ladder: Ladder | None, rung: int, folds: Folds | None, execution: int
+) -> Arguments:
+    """The arguments of one run of a trial of that rung."""
+    data = data_in(arguments)
+    if folds is not None:
+        data = folds.nth(data, execution % len(folds))
+    if ladder is not None:
+        data = ladder.apply(rung, data)
+    return with_data(arguments, data)
+
+
+def value_of(results: Any, objective: Any) -> float:
+    """The objective's value that a run's results stand for: that of its best epoch."""
+    if isinstance(results, keras.callbacks.History):
+        epochs = zip(*results.history.values(), strict=False)
+        logs = [dict(zip(results.history, values, strict=True)) for values in epochs]
+        values = [float(objective.get_value(each)) for each in logs]
+        best = values[0]
+        for value in values[1:]:  # as Keras Tuner does, NaN first stays
+            best = value if objective.better_than(value, best) else best
+        return best
+    return float(objective.get_value(results) if isinstance(results, dict) else results)
+
+
+def check_sizes(model: Any, x: Any, share: float) -> None:
+    """Raises if a model can take the images of full size only, and these are smaller.
+
+    Args:
+        model: The model, built or not.
+        x: What it will be trained on.
+        share: The resolution, as a share of the full one.
+    """
+    inputs = getattr(model, "inputs", None) or []
+    images = [leaf.shape for leaf in leaves_of(x) if len(getattr(leaf, "shape", ())) == 4]
+    taken = [tuple(each.shape) for each in inputs if len(each.shape) == 4]
+    for shape, of in zip(images, taken, strict=False):
+        if any(a is not None and a != b for a, b in zip(of[1:], shape[1:], strict=True)):
+            raise FatalValueError(
+                f"At {share:.3g} of the resolution the images are {tuple(shape[1:])}, and the "
+                f"model takes {of[1:]}. Expected a model that takes images of any size, such as "
+                "keras.Input((None, None, 3)) with global pooling, or whose input is as large as "
+                "kt_plus.fidelity.resolution(hp, full_size) says."
+            )
+
+
+def _positional(function: Any) -> list[inspect.Parameter]:
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
