@@ -5,6 +5,7 @@ from __future__ import annotations
 from kt_plus.search_strategies.evolution import evolution
 from kt_plus.search_strategies.exhaustive import Grid, RandomSampling
 from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
+from kt_plus.search_strategies.successive_halving import successive_halving
 from kt_plus.testing import StrategySuite
 
 
@@ -51,3 +52,33 @@ class TestPPO(StrategySuite):
 class TestIndependentController(StrategySuite):
     def make_strategy(self):
         return reinforcement_learning(30, controller="independent")
+
+
+class TestSuccessiveHalving(StrategySuite):
+    exhaustive = False
+
+    def make_strategy(self):
+        return successive_halving(3, configurations=8)
+
+
+class TestASHA(StrategySuite):
+    exhaustive = False
+
+    def make_strategy(self):
+        return successive_halving(3, configurations=None, factor=3, asynchronous=True)
+
+
+class TestEvolutionInASHA(StrategySuite):
+    exhaustive = False
+
+    def make_strategy(self):
+        source = evolution(30, population_size=10, random_trials=4)
+        return successive_halving(3, configurations=40, asynchronous=True, source=source)
+
+
+class TestControllerInSuccessiveHalving(StrategySuite):
+    exhaustive = False
+
+    def make_strategy(self):
+        source = reinforcement_learning(30, controller="independent")
+        return successive_halving(2, configurations=6, iterations=None, source=source)

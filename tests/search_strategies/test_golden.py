@@ -18,6 +18,7 @@ from kt_plus.engine.space import Space
 from kt_plus.search_strategies.evolution import evolution
 from kt_plus.search_strategies.exhaustive import Grid, RandomSampling
 from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
+from kt_plus.search_strategies.successive_halving import successive_halving
 from kt_plus.testing import simulate
 
 FILE = Path(__file__).with_name("golden.json")
@@ -32,6 +33,11 @@ STRATEGIES = {
     "PPO, independent": reinforcement_learning(40, controller="independent"),
     "REINFORCE": reinforcement_learning(40, algorithm="reinforce"),
     "REINFORCE in batches of 4": reinforcement_learning(40, algorithm="reinforce", batch_size=4),
+    "successive halving": successive_halving(4, configurations=22),
+    "ASHA": successive_halving(4, configurations=None, factor=3, asynchronous=True),
+    "evolution in ASHA": successive_halving(
+        3, configurations=30, asynchronous=True, source="evolution"
+    ),
 }
 
 CONVOLUTION, DENSE = Condition("op", ("conv",)), Condition("op", ("dense",))
@@ -60,6 +66,7 @@ def first_forty(strategy: Any) -> list[dict[str, Any]]:
     search = simulate(strategy, SPACE, 40, workers=2, seed=11, score=score)
     return [
         {"values": dict(p.values), "parent": p.parent, "changed": list(p.changed)}
+        | ({"rung": p.rung} if p.rung else {})
         for _, p in search
     ]
 
@@ -75,7 +82,8 @@ def test_proposals_are_those_of_the_file(name):
             # Logarithms may differ in the last digit between machines.
             exact = pytest.approx(value, rel=1e-9) if type(value) is float else value
             assert proposal["values"][key] == exact, (i, key)
-        assert (proposal["parent"], proposal["changed"]) == (golden["parent"], golden["changed"]), i
+        for key in ("parent", "changed", "rung"):
+            assert proposal.get(key) == golden.get(key), (i, key)
 
 
 def test_the_file_has_every_strategy():
