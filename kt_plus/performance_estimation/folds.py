@@ -40,7 +40,7 @@ class Folds:
     def __init__(self, splitter: Any, seed: int = 0) -> None:
         self.splitter, self.seed = splitter, seed
         whole = isinstance(splitter, (int, np.integer)) and not isinstance(splitter, bool)
-        if not (splitter >= 2 if whole else hasattr(splitter, "split")):
+        if not (splitter >= 2 if whole else hasattr(splitter, "get_n_splits")):
             raise ValueError(
                 f"folds={splitter!r} was given. Expected a whole number of at least 2, or a "
                 "splitter of scikit-learn's such as StratifiedKFold(5). Leave it out to train once."
@@ -90,7 +90,7 @@ class Folds:
             )
 
     def _divisions(self, data: TrainingData) -> Iterator[Division]:
-        if hasattr(self.splitter, "split"):
+        if hasattr(self.splitter, "get_n_splits"):
             leaves = leaves_of(data.y)
             y = np.asarray(leaves[0]) if len(leaves) == 1 else None
             yield from self.splitter.split(np.zeros(len(data)), y)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kt_plus.engine.ledger import Note, StopNote, without_reserved
+from kt_plus.engine.ledger import Curve, Note, StopNote, without_reserved
 from kt_plus.results.reading import Trial, read
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ LAST = (
     "seconds",
     "parent",
     "rung",
+    "fidelity",
+    "runs",
+    "spread",
     "stop_epoch",
     "stop_reason",
     "dry_stop_reason",
@@ -27,7 +32,7 @@ LAST = (
     "incumbent",
     "error",
 )
-WHOLE = ("epochs", "horizon", "rung", "stop_epoch")
+WHOLE = ("epochs", "horizon", "rung", "runs", "stop_epoch")
 
 
 def to_dataframe(search: Any) -> pd.DataFrame:
@@ -49,7 +54,10 @@ def to_dataframe(search: Any) -> pd.DataFrame:
           another column of that name. Empty where the hyperparameter is not active.
         - `epochs`: how many were trained, in all executions; `horizon`: the last one's number
           that was to be trained; `seconds`: how long the trial took.
-        - `parent`, `rung`: what it was derived from, and its fidelity level.
+        - `parent`, `rung`: what it was derived from, and its fidelity level; `fidelity`: what
+          that is, in words, if the search has a ladder.
+        - `runs`: how often it was run, once for each execution or fold; `spread`: the standard
+          deviation of the values of the runs, which `runs_to_dataframe` lists.
         - `stop_reason`: why it was stopped early; `dry_stop_reason`: why it would have been,
           in a dry run; `stop_epoch`: after which epoch.
         - `expected`, `expected_low`, `expected_high`: what its best value was expected to be
@@ -67,12 +75,7 @@ def to_dataframe(search: Any) -> pd.DataFrame:
     frame.sort_values("score", ascending=False)[["units", "score", "stop_reason"]]
     ```
     """
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ImportError(
-            'A data frame needs pandas, which is not installed. Run: pip install "kt_plus[plots]"'
-        ) from error
+    pd = _pandas()
     trials = read(search).trials
     names = dict.fromkeys(name for trial in trials for name in without_reserved(trial.values))
     columns = {name: f"hp.{name}" if name in {*FIRST, *LAST} else name for name in names}
@@ -86,6 +89,62 @@ def to_dataframe(search: Any) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(whole, "Int64"))
 
 
+def runs_to_dataframe(search: Any) -> pd.DataFrame:
+    """The runs of the trials of a search, one in a row: executions, and folds.
+
+    When to use it: to see how far the runs of a trial lie apart, with `executions_per_trial`
+    or `folds`, and how each of them went.
+
+    Args:
+        search: A tuner, or the directory of its project.
+
+    Returns:
+        A data frame with the columns `trial_id`; `run`, from 0; `value`, the objective's at
+        the run's best epoch, empty while the trial runs; `epochs`, how many were trained;
+        `first_epoch`, counted from 0; `curve`, a list of the objective's values after each.
+
+    Raises:
+        ResultsError: If there is no project.
+        ImportError: If pandas is not installed.
+
+    Example:
+
+    ```python
+    runs = kt_plus.results.runs_to_dataframe(tuner)
+    runs.groupby("trial_id").value.agg(["mean", "std"])
+    ```
+    """
+    pd = _pandas()
+    rows = [row for trial in read(search).trials for row in _runs(trial)]
+    columns = ["trial_id", "run", "value", "epochs", "first_epoch", "curve"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _runs(trial: Trial) -> Iterator[dict[str, Any]]:
+    note = trial.note or Note(0)
+    values: Sequence[float | None] = note.runs or [trial.score]
+    for run in range(max(len(note.runs), len(note.curves), trial.score is not None)):
+        curve = note.curves[run] if run < len(note.curves) else Curve()
+        yield {
+            "trial_id": trial.trial_id,
+            "run": run,
+            "value": values[run] if run < len(values) else None,
+            "epochs": len(curve.values),
+            "first_epoch": curve.first_epoch,
+            "curve": curve.values,
+        }
+
+
+def _pandas() -> Any:
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise ImportError(
+            'A data frame needs pandas, which is not installed. Run: pip install "kt_plus[plots]"'
+        ) from error
+    return pd
+
+
 def _facts(trial: Trial) -> dict[str, Any]:
     note = trial.note or Note(0)
     stop = note.stop or note.dry_stop or StopNote(0, "")
@@ -97,6 +156,9 @@ def _facts(trial: Trial) -> dict[str, Any]:
         "seconds": note.seconds if note.attempts and trial.note else None,
         "parent": note.parent,
         "rung": note.rung if trial.note else None,
+        "fidelity": note.fidelity,
+        "runs": len(note.runs) or (1 if trial.score is not None and trial.note else None),
+        "spread": statistics.stdev(note.runs) if len(note.runs) > 1 else None,
         "stop_epoch": stop.epoch or None,
         "stop_reason": note.stop_reason,
         "dry_stop_reason": note.dry_stop_reason,

@@ -82,7 +82,7 @@ def plot_trial(
     stop = note.stop or note.dry_stop
     if epoch is None and stop is not None:
         epoch = stop.epoch
-    ax = ax if ax is not None else _new_axes()
+    ax = ax if ax is not None else new_axes()
     moment = _moment(found, record, note, epoch)
     _draw_curve(ax, record, found.sign, moment)
     if moment.incumbent is not None:
@@ -100,7 +100,8 @@ def plot_trial(
     return ax
 
 
-def _new_axes() -> Axes:
+def new_axes() -> Axes:
+    """Where to draw a picture of its own."""
     try:
         from matplotlib import pyplot
     except ImportError as error:

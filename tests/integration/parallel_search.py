@@ -68,9 +68,12 @@ class Counting(kt_plus.Tuner):
 tf.config.run_functions_eagerly(True)
 proposed: dict[str, dict[str, Any]] = {}
 trained: dict[str, int] = {}
-settings = {"batch_size": 2} if name == "ReinforcementLearning" else {}
-objective = kt.Objective("val_loss", "min")
-oracle = Recording(objective, 7, seed=4, stopping=AfterTwoEpochs(), **settings)
+settings: dict[str, Any] = {"max_trials": 7, "stopping": AfterTwoEpochs()}
+if name == "ReinforcementLearning":
+    settings["batch_size"] = 2
+if name == "SuccessiveHalving":
+    settings = {"max_epochs": 4, "configurations": 4}
+oracle = Recording(kt.Objective("val_loss", "min"), seed=4, **settings)
 tuner = Counting(oracle, build, directory=sys.argv[1], project_name="parallel")
 tuner.search(X, Y, epochs=4, validation_data=VALIDATION, verbose=0)
 if isinstance(tuner.oracle, Recording):

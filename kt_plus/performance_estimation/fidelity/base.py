@@ -156,13 +156,13 @@ class Ladder:
 
     def __init__(self, *fidelities: Fidelity) -> None:
         self.fidelities = fidelities
-        names = [fidelity.name for fidelity in fidelities]
-        counts = {len(fidelity.levels) for fidelity in fidelities}
         if not fidelities or not all(isinstance(f, Fidelity) for f in fidelities):
             raise ValueError(
                 f"The ladder {list(fidelities)} was given. Expected fidelities, such as "
                 "kt_plus.fidelity.Epochs(5, 10, 20). Give one, or a list of several."
             )
+        names = [fidelity.name for fidelity in fidelities]
+        counts = {len(fidelity.levels) for fidelity in fidelities}
         if len({*names}) < len(names):
             raise ValueError(f"{self!r} has one fidelity twice. Give each once.")
         if len(counts) > 1:

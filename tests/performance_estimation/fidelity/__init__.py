@@ -1,0 +1,1 @@
+"""Tests of fidelities and their ladders."""
