@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -90,14 +91,19 @@ class OptunaSearch:
 
     def ask(self, worker: str) -> Suggestion:
         trial = self.study.ask()
-        values: dict[str, Value] = {}
-        for hyperparameter in self.space:
-            if all(condition.is_active(values) for condition in hyperparameter.conditions):
-                values[hyperparameter.name] = _suggest(trial, hyperparameter)
-        return Suggestion(values, trial)
+        return Suggestion(suggested(trial, self.space), trial)
 
     def tell(self, suggestion: Suggestion, score: float) -> None:
         self.study.tell(suggestion.trial, score)
+
+
+def suggested(trial: optuna.Trial, space: Iterable[Any]) -> dict[str, Value]:
+    """What an Optuna trial proposes for the hyperparameters that are active."""
+    values: dict[str, Value] = {}
+    for hyperparameter in space:
+        if all(condition.is_active(values) for condition in hyperparameter.conditions):
+            values[hyperparameter.name] = _suggest(trial, hyperparameter)
+    return values
 
 
 def _suggest(trial: optuna.Trial, hyperparameter: Any) -> Value:

@@ -15,7 +15,7 @@ from keras_tuner.errors import FatalValueError
 
 import kt_plus
 from kt_plus.performance_estimation.fidelity import DataFraction, Epochs, Resolution, Width
-from tests.integration.small_networks import VALIDATION, X, Y, accuracy, build_model, compiled
+from tests.integration.small_networks import VALIDATION, X, Y, build_model, compiled
 from tests.integration.test_grpc import start
 
 pytestmark = pytest.mark.usefixtures("eager")
@@ -166,10 +166,6 @@ def test_killed_within_and_between_rungs(tmp_path: Path, epoch: int) -> None:
 
 def test_a_lost_state_begins_anew_with_a_warning(tmp_path: Path) -> None:
     tuner = new(tmp_path, configurations=2, max_epochs=2)
-
-    class Lose(keras.callbacks.Callback):
-        def on_train_begin(self, logs: Any = None) -> None:
-            pass
 
     begin = tuner.on_trial_begin
 
@@ -332,4 +328,3 @@ def test_two_workers(tmp_path: Path) -> None:
     (full,) = [trial for trial in saved if trial["kt_plus"]["full_fidelity"]]
     assert full["kt_plus"]["curves"][0]["first_epoch"] == 2
     assert chief["loss"] == full["score"]
-    assert accuracy is not None
