@@ -68,7 +68,7 @@ def tuner(
                     break
             return sign * max(sign * value for value in seen)
 
-    if not issubclass(search, kt_plus.Hyperband):
+    if not issubclass(search, (kt_plus.Hyperband, kt_plus.SuccessiveHalving)):
         settings = {"max_trials": 30, **settings}
     return Invented(
         objective=kt.Objective("score", direction),

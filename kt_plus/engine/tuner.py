@@ -36,6 +36,7 @@ from kt_plus.engine.oracle import OPTIONS, Oracle
 from kt_plus.engine.seeds import training_seed
 from kt_plus.engine.workers import role
 from kt_plus.errors import StorageError
+from kt_plus.performance_estimation.fidelity import rank_agreement
 from kt_plus.performance_estimation.folds import Folds
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -136,13 +137,15 @@ class Tuner(keras_tuner.Tuner):
         if not self._is_worker():
             self.save()  # so that a search killed in its first trial can be resumed
         if role() == "chief" and isinstance(self.oracle, Oracle):
-            return self._lead(fit_kwargs.get("verbose", 1))
+            self._lead(fit_kwargs.get("verbose", 1))
+            return self._warn_of_misranking()
         with self.oracle.watched() if self._is_worker() else contextlib.nullcontext():
             try:
                 super().search(*fit_args, **fit_kwargs)
             finally:
                 if isinstance(self.oracle, Oracle):
                     self.oracle.pause()
+        self._warn_of_misranking()
 
     def pre_create_trial(self) -> None:
         """Lets an idle worker wait a little longer each time it asks in vain."""
@@ -267,6 +270,13 @@ class Tuner(keras_tuner.Tuner):
                 "The first one said:\n" + (trials[0].message or "(nothing)")
             )
         return completed
+
+    def _warn_of_misranking(self) -> None:
+        """Warns if the lower rungs have ranked configurations unlike the higher ones."""
+        if self.ladder is not None and isinstance(self.oracle, Oracle):
+            labels = [self.ladder.describe(rung) for rung in range(len(self.ladder))]
+            for warning in rank_agreement(self.oracle.history, labels).warnings:
+                warnings.warn(warning, stacklevel=3)
 
     def _warn_of_low_fidelity(self, trials: list[Any]) -> None:
         note = getattr(self.oracle, "notes", {}).get(trials[0].trial_id) if trials else None

@@ -64,7 +64,7 @@ def plot_rank_agreement(search: Any, ax: Axes | None = None) -> Axes:
     if not pairs:
         raise ResultsError(
             f"{search!r} has no two rungs to compare. Expected a search in which at least two "
-            "configurations with different scores were promoted, such as kt_plus.SuccessiveHalving."
+            "configurations with different scores were promoted. Run kt_plus.SuccessiveHalving."
         )
     ax = ax if ax is not None else new_axes()
     shown = ((0.14, "kendall", "Kendall's tau", "o"), (-0.14, "spearman", "Spearman", "D"))
