@@ -76,7 +76,8 @@ def plot_rank_agreement(search: Any, ax: Axes | None = None) -> Axes:
             ax.plot([told.low, told.high], [y, y], color=colour, alpha=faded, linewidth=1.5)
             ax.plot(told.value, y, marker, color=colour, alpha=faded)
         ax.plot([], [], marker, color=GREY, label=f"{label}, 95 % interval")
-    ax.plot([], [], "s", color=ORANGE, label=f"promotions close to random: tau below {LOW:g}")
+    if any(pair.warning for pair in pairs):
+        ax.plot([], [], "s", color=ORANGE, label=f"close to random: tau below {LOW:g}")
     ax.axvline(0, color=GREY, linestyle=":")
     _finish(ax, [f"{p.labels[0]}\n→ {p.labels[1]}, {p.trials} trials" for p in pairs])
     return ax

@@ -69,6 +69,7 @@ def chain(tuner: Any) -> list[Any]:
     return trials
 
 
+@pytest.mark.slow
 def test_the_seed_schedule_with_the_epochs_of_every_trial(tmp_path: Path) -> None:
     """64 configurations, 32, 16, ..., 1; one epoch, one more, two more, four more, ..."""
     rng = np.random.default_rng(0)
@@ -78,12 +79,14 @@ def test_the_seed_schedule_with_the_epochs_of_every_trial(tmp_path: Path) -> Non
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)])
         rate = hp.Float("learning_rate", 1e-4, 1.0, sampling="log")
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(keras.optimizers.SGD(rate), loss=loss, run_eagerly=True)
+        model.compile(keras.optimizers.SGD(rate), loss=loss)
         return model
 
     Epoch.begun.clear()
-    tuner = new(tmp_path, tiny, configurations=64, min_epochs=1, max_epochs=None)
-    tuner.search(*data, validation_data=data, callbacks=[Epoch()], verbose=0)
+    tuner = kt_plus.SuccessiveHalving(
+        tiny, kt.Objective("loss", "min"), min_epochs=1, seed=0, directory=tmp_path
+    )
+    tuner.search(*data, callbacks=[Epoch()], verbose=0)
     history = tuner.oracle.history
     trained = {rung: [len(r.curve) for r in history if r.rung == rung] for rung in range(7)}
     assert trained == {
