@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=[*METHODS])
     parser.add_argument("--seeds", type=positive, default=20, help="number of runs")
     parser.add_argument("--first-seed", type=int, default=0, help="number of the first run")
-    parser.add_argument("--budget", type=positive, default=15, help="in trainings of 52 epochs")
+    parser.add_argument("--budget", type=positive, default=40, help="in trainings of 52 epochs")
     parser.add_argument("--workers", type=positive, default=1, help="virtual workers")
     options = parser.parse_args(arguments)
     marks = [f"epochs to a regret of {target:g} %" for target in TARGETS]
