@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import optuna
 
 _MEMORY = Path("/dev/shm")
-TARGETS = (20.0, 10.0, 5.0)
+TARGETS = (50.0, 20.0, 10.0)
 
 
 class Curves(LCBench):
@@ -100,6 +100,8 @@ def of_optuna(
     import optuna
 
     made = getattr(optuna.samplers, sampler + "Sampler")(seed=spread(seed))
+    if pruner == "Hyperband":
+        settings = {"min_resource": 1, "max_resource": table.epochs, **settings}
     pruning = getattr(optuna.pruners, pruner + "Pruner")(**settings)
     return PrunedStudy(made, pruning, table.hyperparameters(), table.epochs)
 
@@ -110,6 +112,8 @@ def of_kt_plus(
     """A search of ours."""
     from kt_plus import oracles
 
+    if name == "SuccessiveHalving":
+        settings = {"max_epochs": table.epochs, **settings}
     make = getattr(oracles, name + "Oracle")
     oracle = make(
         objective=OBJECTIVE,
@@ -134,9 +138,9 @@ def of_keras_tuner(table: Table, seed: int, folder: Path) -> Search:
 
 
 Start = Callable[[Table, int, Path], Search]
-HALVING: dict[str, Any] = {"max_epochs": 52, "factor": 3}
-ASHA: dict[str, Any] = {**HALVING, "configurations": None, "asynchronous": True}
-HYPERBAND = {"min_resource": 1, "max_resource": 52, "reduction_factor": 3}
+HALVING: dict[str, Any] = {"factor": 3, "configurations": 27, "iterations": None}
+ASHA: dict[str, Any] = {"factor": 3, "configurations": None, "asynchronous": True}
+HYPERBAND = {"reduction_factor": 3}
 METHODS: dict[str, Start] = {
     "kt_plus.RandomSearch": functools.partial(of_kt_plus, "RandomSearch", {"max_trials": None}),
     "kt.Hyperband": of_keras_tuner,
@@ -146,11 +150,7 @@ METHODS: dict[str, Start] = {
     "Optuna random, SuccessiveHalving": functools.partial(
         of_optuna, "Random", "SuccessiveHalving", {}
     ),
-    "kt_plus.SuccessiveHalving": functools.partial(
-        of_kt_plus,
-        "SuccessiveHalving",
-        {**HALVING, "configurations": 27, "iterations": None},
-    ),
+    "kt_plus.SuccessiveHalving": functools.partial(of_kt_plus, "SuccessiveHalving", HALVING),
     "ASHA": functools.partial(of_kt_plus, "SuccessiveHalving", ASHA),
     "evolution in ASHA": functools.partial(
         of_kt_plus, "SuccessiveHalving", {**ASHA, "source": "evolution"}
@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=[*METHODS])
     parser.add_argument("--seeds", type=positive, default=20, help="number of runs")
     parser.add_argument("--first-seed", type=int, default=0, help="number of the first run")
-    parser.add_argument("--budget", type=positive, default=40, help="in trainings of 52 epochs")
+    parser.add_argument("--budget", type=positive, default=15, help="in trainings of 52 epochs")
     parser.add_argument("--workers", type=positive, default=1, help="virtual workers")
     options = parser.parse_args(arguments)
     marks = [f"epochs to a regret of {target:g} %" for target in TARGETS]
