@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import optuna
 
 _MEMORY = Path("/dev/shm")
-TARGETS = (50.0, 20.0, 10.0)
+TARGETS = (20.0, 10.0, 5.0)
 
 
 class Curves(LCBench):
