@@ -13,10 +13,10 @@ RESERVED = "tuner/"
 class Width(Share):
     """The width of the layers, in filters or units, as a share of their full width.
 
-    When to use it: where the width that a network needs is known, and other things are
-    searched. It is for models that ask for it: those of `kt_plus.search_spaces`, and any
-    that calls `kt_plus.fidelity.width` where it sets a number of filters or units. A promoted
-    trial begins anew, since its network is another one.
+    When to use it: where other things than the width are searched. It is for models that
+    ask for it, by calling `kt_plus.fidelity.width` where they set a number of filters or
+    units; any other model is the same at each rung. A promoted trial begins anew, since its
+    network is another one.
 
     Source: the C of NASNet's and DARTS's proxy networks; Zoph et al., CVPR 2018
     (arXiv:1707.07012).
@@ -51,8 +51,8 @@ class Cells(Share):
     """The number of cells, or of other blocks that are repeated, as a share of the full number.
 
     When to use it: in search spaces of cells, where a network of few of them is a proxy of
-    one of many. It is for models that call `kt_plus.fidelity.cells`, as those of
-    `kt_plus.search_spaces` do. A promoted trial begins anew.
+    one of many. It is for models that call `kt_plus.fidelity.cells` where they repeat
+    something; any other model is the same at each rung. A promoted trial begins anew.
 
     Source: Zoph et al., CVPR 2018 (arXiv:1707.07012), section 3: N of the proxy networks.
 
