@@ -7,8 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from scipy import stats
-
 from kt_plus.engine.history import Record
 
 LOW = 0.3
@@ -152,6 +150,8 @@ def _scores(records: Iterable[Record]) -> list[dict[int, float]]:
 def _agreement(
     low: int, high: int, scores: list[tuple[float, float]], words: dict[int, str]
 ) -> Agreement:
+    from scipy import stats  # takes half a second, and most searches have no rungs
+
     lower, higher = [s[0] for s in scores], [s[1] for s in scores]
     if len({*lower}) < 2 or len({*higher}) < 2:
         tau = rho = math.nan
