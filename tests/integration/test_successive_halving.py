@@ -216,10 +216,11 @@ def test_data_fraction_is_trained_anew_on_parts_that_all_trials_share(tmp_path: 
     ladder = [DataFraction(1 / 4, 1 / 2, 1), Epochs(1, 2, 3)]
     tuner = new(tmp_path, Size(), max_epochs=None, ladder=ladder)
     tuner.search(X, Y, **FIT)
+    counts = np.bincount(Y)  # each class has its share, to the nearest example
+    expected = [int(np.floor(share * counts + 0.5).sum()) for share in (1 / 4, 1 / 2, 1)]
+    assert expected[-1] == 48
     assert {rung: {n for n, _ in sizes} for rung, sizes in seen.items()} == {
-        0: {12},
-        1: {24},
-        2: {48},
+        rung: {size} for rung, size in enumerate(expected)
     }
     assert all(len({*each}) == 1 for each in seen.values()), "trials of a rung saw other examples"
     assert [(r.first_epoch, len(r.curve)) for r in chain(tuner)] == [(0, 1), (0, 2), (0, 3)]
