@@ -27,6 +27,11 @@ def new(directory: Path | str, **settings: Any) -> Any:
     )
 
 
+def notes_of(tuner: Any) -> list[Any]:
+    """What is kept of each trial, in their order."""
+    return [tuner.oracle.notes[trial_id] for trial_id in tuner.oracle.start_order]
+
+
 def test_a_trial_is_the_mean_of_its_folds(tmp_path: Path, capsys: Any) -> None:
     tuner = new(tmp_path)
     tuner.search(X, Y, **FIT)
@@ -40,7 +45,7 @@ def test_a_trial_is_the_mean_of_its_folds(tmp_path: Path, capsys: Any) -> None:
     frame = kt_plus.results.to_dataframe(tuner)
     assert frame.runs.tolist() == [3, 3]
     assert frame.spread.tolist() == pytest.approx(
-        [np.std(note.runs, ddof=1) for note in tuner.oracle.notes.values()]
+        [np.std(note.runs, ddof=1) for note in notes_of(tuner)]
     )
     runs = kt_plus.results.runs_to_dataframe(str(tmp_path / "p"))
     assert runs.groupby("trial_id").value.mean().tolist() == pytest.approx(frame.score.tolist())
@@ -59,14 +64,14 @@ def test_a_splitter_and_executions(tmp_path: Path) -> None:
     splitter = StratifiedKFold(2, shuffle=True, random_state=1)
     tuner = new(tmp_path, folds=splitter, executions_per_trial=2, max_trials=1)
     tuner.search(X, Y, **FIT)
-    (note,) = tuner.oracle.notes.values()
+    (note,) = notes_of(tuner)
     assert len(note.runs) == len({*note.runs}) == 4
 
 
 def test_executions_alone_are_kept_too(tmp_path: Path) -> None:
     tuner = new(tmp_path, folds=None, executions_per_trial=2, max_trials=1)
     tuner.search(X, Y, validation_data=VALIDATION, **FIT)
-    (note,) = tuner.oracle.notes.values()
+    (note,) = notes_of(tuner)
     assert len(note.runs) == 2
     assert tuner.oracle.trials["0"].score == pytest.approx(np.mean(note.runs))
 
@@ -80,7 +85,7 @@ def test_a_stopped_trial_has_the_mean_of_the_runs_that_were_made(tmp_path: Path)
 
     tuner = new(tmp_path, stopping=InTheSecondRun(), max_trials=1)
     tuner.search(X, Y, **FIT)
-    (note,) = tuner.oracle.notes.values()
+    (note,) = notes_of(tuner)
     assert [len(curve.values) for curve in note.curves] == [2, 1]
     assert len(note.runs) == 2
     assert tuner.oracle.trials["0"].score == pytest.approx(np.mean(note.runs))
@@ -103,7 +108,7 @@ def test_with_successive_halving(tmp_path: Path) -> None:
 
     tuner = halving("epochs", Epochs(1, 2))
     tuner.search(X, Y, batch_size=16, verbose=0)
-    notes = [*tuner.oracle.notes.values()]
+    notes = notes_of(tuner)
     assert [[len(c.values) for c in note.curves] for note in notes] == [[1, 1], [1, 1], [1, 1]]
     assert [c.first_epoch for c in notes[-1].curves] == [1, 1]
     plain = new(tmp_path, folds=2)
