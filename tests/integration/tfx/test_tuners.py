@@ -45,7 +45,7 @@ def test_the_same_search_as_without_a_pipeline(iris: Iris, tmp_path: Path) -> No
     iris.run(component)
 
     data, graph = (
-        iris.root / "Transform" / key for key in ("transformed_examples", "transform_graph")
+        newest(iris.root / "Transform" / key) for key in ("transformed_examples", "transform_graph")
     )
     fn_args = SimpleNamespace(
         train_files=[str(data / "Split-train" / "*")],
