@@ -87,6 +87,8 @@ class TestControllerInSuccessiveHalving(StrategySuite):
     def make_strategy(self):
         source = reinforcement_learning(30, controller="independent")
         return successive_halving(2, configurations=6, iterations=None, source=source)
+
+
 class TestTPE(StrategySuite):
     def make_strategy(self):
         optuna = pytest.importorskip("optuna", reason="the extra optuna")
