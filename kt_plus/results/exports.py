@@ -39,10 +39,10 @@ def to_optuna(search: Any, storage: Any = None, study_name: str | None = None) -
     Returns:
         A study with all trials in the order in which they started. The learning curve
         gives the intermediate values, at epochs counted from 1; a trial that was stopped
-        is pruned, and its value the best that it reached. Hyperparameters have their own
-        values, an ordered choice is categorical; one name under several conditions has a
-        number behind the name. `user_attrs` has `trial_id`, `parent`, `rung`,
-        `stop_reason` and `error`.
+        is pruned, and its value the best that it reached; so is one of lower fidelity.
+        Hyperparameters have their own values, an ordered choice is categorical; one name
+        under several conditions has a number behind the name. `user_attrs` has
+        `trial_id`, `parent`, `rung`, `stop_reason` and `error`.
 
     Raises:
         ResultsError: If there is no project, or the storage has a study of that name.
@@ -143,7 +143,7 @@ def _frozen(
     state, score = STATES.get(trial.status, "RUNNING"), trial.score
     if state == "COMPLETE" and (score is None or not math.isfinite(score)):
         state = "FAIL"
-    elif state == "COMPLETE" and note.stop:
+    elif state == "COMPLETE" and (note.stop or not note.full_fidelity):
         state = "PRUNED"
     values = {d: _within(d, v) for d, v in space.active(trial.values).items()}
     frozen = create_trial(

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from kt_plus.engine.ledger import is_finite, without_reserved
+from kt_plus.engine.ledger import without_reserved
 from kt_plus.errors import ResultsError
 from kt_plus.results.frame import to_dataframe
-from kt_plus.results.overview import plot_best_so_far, plot_learning_curves
+from kt_plus.results.overview import best_trial, plot_best_so_far, plot_learning_curves
 from kt_plus.results.page import PAGE
 from kt_plus.results.reading import Search, read
 
@@ -26,7 +26,16 @@ INK = "#010203"
 
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
-COLUMNS = ("parent", "rung", "stop_epoch", "stop_reason", "dry_stop_reason", "error")
+COLUMNS = (
+    "parent",
+    "fidelity",
+    "runs",
+    "spread",
+    "stop_epoch",
+    "stop_reason",
+    "dry_stop_reason",
+    "error",
+)
 
 
 def report(search: Any, path: str | os.PathLike[str] = "report.html") -> str:
@@ -102,11 +111,10 @@ def _facts(found: Search, frame: pd.DataFrame) -> Iterator[str]:
 
 
 def _best(found: Search) -> Iterator[str]:
-    scored = [t for t in found.trials if t.status == "COMPLETED" and is_finite(t.score)]
-    if not scored:
+    best = best_trial(found.trials, found.sign)
+    if best is None:
         yield "<p>No trial has completed yet.</p>"
         return
-    best = max(scored, key=lambda t: found.sign * float(t.score or 0))
     yield f"<p>Trial {html.escape(best.trial_id)}, score <b>{_cell(best.score)}</b></p><dl>"
     for name, value in without_reserved(best.values).items():
         yield f"<dt>{html.escape(name)}</dt><dd>{_cell(value)}</dd>"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kt_plus.errors import ResultsError
-from kt_plus.results.plots import BLUE, GREEN, ORANGE, _new_axes
+from kt_plus.results.plots import BLUE, GREEN, ORANGE, new_axes
 from kt_plus.results.reading import Search, Trial, read
 
 if TYPE_CHECKING:
@@ -22,17 +22,19 @@ POINTS = 200
 """So many points of a curve are drawn at most."""
 
 
-class _Ended(NamedTuple):
-    """A trial that has ended: where on the axis, its score, and what became of it."""
+class Ended(NamedTuple):
+    """A trial that has ended: where on the axis, its score, what became of it, if it counts."""
 
     at: float
     score: float
     kind: str
+    counts: bool
 
 
 KINDS = {
     "completed": {"color": BLUE, "marker": "o"},
     "stopped early": {"color": ORANGE, "marker": "x"},
+    "of lower fidelity": {"color": "#CC79A7", "marker": "."},
     "failed": {"color": "#808080", "marker": "|"},
 }
 
@@ -60,17 +62,12 @@ def plot_best_so_far(search: Any, against: str = "epochs", ax: Axes | None = Non
     kt_plus.results.plot_best_so_far("searches/digits", "seconds").figure.savefig("best.png")
     ```
     """
-    if against not in AXES:
-        raise ValueError(
-            f"against={against!r} was given. Expected one of {list(AXES)}. "
-            "Leave it out for the epochs."
-        )
     found = read(search)
-    ended, label = list(_ended(found, against)), AXES[against]
+    ended, label = list(trials_ended(found, against)), AXES[against]
     if against == "seconds" and ended and ended[-1].at > 7200:
         ended = [e._replace(at=e.at / 3600) for e in ended]
         label = label.replace("seconds", "hours")
-    ax = ax if ax is not None else _new_axes()
+    ax = ax if ax is not None else new_axes()
     for kind, style in KINDS.items():
         those = [e for e in ended if e.kind == kind]
         if those and kind == "failed":  # it has no score: a tick at the foot of the picture
@@ -79,14 +76,14 @@ def plot_best_so_far(search: Any, against: str = "epochs", ax: Axes | None = Non
         elif those:
             x, y = [e.at for e in those], [e.score for e in those]
             ax.scatter(x, y, s=16, alpha=0.6, label=kind, linewidths=1, **style)
-    scored = [e for e in ended if e.kind != "failed"]
+    scored = [e for e in ended if e.counts]
     if scored:
-        best = _best_so_far([e.score for e in scored], found.sign)
+        best = best_so_far([e.score for e in scored], found.sign)
         x = [e.at for e in scored] + [ended[-1].at]
         told = f"best so far: {best[-1]:.4g}"
         ax.step(x, [*best, best[-1]], where="post", color=GREEN, linewidth=2, label=told)
-        _see_the_good(ax, [e.score for e in scored], found.sign)
-    _finish(ax, found, f"Best of {len(ended)} trials so far", label)
+        see_the_good(ax, [e.score for e in scored], found.sign)
+    finish(ax, found, f"Best of {len(ended)} trials so far", label)
     return ax
 
 
@@ -119,20 +116,26 @@ def plot_learning_curves(search: Any, ax: Axes | None = None, *, most: int = 100
             "tuner of kt_plus has trained for an epoch at least. Run the search with one, such as "
             "kt_plus.RandomSearch."
         )
-    ax = ax if ax is not None else _new_axes()
-    best = _best_trial(trials, found.sign)
+    ax = ax if ax is not None else new_axes()
+    best = best_trial(trials, found.sign)
     drawn = _some(trials, most, best)
     told: set[str] = set()
     for trial in drawn:
         _draw_curve(ax, trial, told, best is trial)
     of = f"{len(drawn)} of {len(trials)}" if len(drawn) < len(trials) else f"{len(drawn)}"
     seen = [v for t in drawn for v in t.note.curves[-1].values if math.isfinite(v)]  # type: ignore
-    _see_the_good(ax, seen, found.sign)
-    _finish(ax, found, f"Learning curves of {of} trials", "epoch")
+    see_the_good(ax, seen, found.sign)
+    finish(ax, found, f"Learning curves of {of} trials", "epoch")
     return ax
 
 
-def _ended(found: Search, against: str) -> Iterable[_Ended]:
+def trials_ended(found: Search, against: str) -> Iterable[Ended]:
+    """The trials that have ended, in the order in which they did."""
+    if against not in AXES:
+        raise ValueError(
+            f"against={against!r} was given. Expected one of {list(AXES)}. "
+            "Leave it out for the epochs."
+        )
     trials = [t for t in found.trials if t.status != "RUNNING"]
     if against != "trials" and trials and not any(t.note for t in trials):
         raise ResultsError(
@@ -148,26 +151,39 @@ def _ended(found: Search, against: str) -> Iterable[_Ended]:
         elif trial.note:  # one of plain Keras Tuner's has cost nothing that is known
             cost = trial.note.epochs if against == "epochs" else trial.note.search_seconds
             at = at + cost if against == "epochs" else max(at, cost)
-        yield _Ended(at, math.nan if trial.score is None else trial.score, _kind(trial))
+        score = math.nan if trial.score is None else trial.score
+        yield Ended(at, score, kind_of(trial), can_be_best(trial))
 
 
-def _kind(trial: Trial) -> str:
+def kind_of(trial: Trial) -> str:
+    """What became of a trial."""
     if trial.status == "RUNNING":
         return "running"
     if trial.status != "COMPLETED" or trial.score is None or not math.isfinite(trial.score):
         return "failed"
-    return "stopped early" if trial.note and trial.note.stop else "completed"
+    if trial.note and trial.note.stop:
+        return "stopped early"
+    full = trial.note is None or trial.note.full_fidelity
+    return "completed" if full else "of lower fidelity"
 
 
-def _best_so_far(scores: Sequence[float], sign: int) -> list[float]:
+def can_be_best(trial: Trial) -> bool:
+    """Whether it has a score, of full fidelity."""
+    full = trial.note is None or trial.note.full_fidelity
+    return full and kind_of(trial) in ("completed", "stopped early")
+
+
+def best_so_far(scores: Sequence[float], sign: int) -> list[float]:
+    """The best of the scores up to each."""
     best: list[float] = []
     for score in scores:
         best.append(score if not best else sign * max(sign * score, sign * best[-1]))
     return best
 
 
-def _best_trial(trials: Sequence[Trial], sign: int) -> Trial | None:
-    good = [t for t in trials if _kind(t) in ("completed", "stopped early")]
+def best_trial(trials: Sequence[Trial], sign: int) -> Trial | None:
+    """The best of the trials that have a score and are of full fidelity."""
+    good = [t for t in trials if can_be_best(t)]
     return max(good, key=lambda t: sign * (t.score or 0.0), default=None)
 
 
@@ -175,7 +191,7 @@ def _some(trials: list[Trial], most: int, best: Trial | None) -> list[Trial]:
     """At most so many trials, spread evenly, the running ones and the best one among them."""
     if len(trials) <= most:
         return trials
-    wanted = [t for t in trials if t is best or _kind(t) == "running"][-most:]
+    wanted = [t for t in trials if t is best or kind_of(t) == "running"][-most:]
     named = {t.trial_id for t in wanted}
     others = [t for t in trials if t.trial_id not in named]
     step = len(others) / max(most - len(wanted), 1)
@@ -185,7 +201,7 @@ def _some(trials: list[Trial], most: int, best: Trial | None) -> list[Trial]:
 
 def _draw_curve(ax: Axes, trial: Trial, told: set[str], best: bool) -> None:
     assert trial.note is not None
-    kind, curve = _kind(trial), trial.note.curves[-1]
+    kind, curve = kind_of(trial), trial.note.curves[-1]
     values = [v if math.isfinite(v) else math.nan for v in curve.values]
     every = max(1, math.ceil(len(values) / POINTS))
     picked = sorted({*range(0, len(values), every), len(values) - 1})
@@ -208,7 +224,7 @@ def _draw_curve(ax: Axes, trial: Trial, told: set[str], best: bool) -> None:
     told.add(label)
 
 
-def _see_the_good(ax: Axes, values: Sequence[float], sign: int) -> None:
+def see_the_good(ax: Axes, values: Sequence[float], sign: int) -> None:
     """Cuts the axis off where some values are far worse than nearly all others."""
     ranked = sorted((v for v in values if math.isfinite(v)), key=lambda v: -sign * v)
     if len(ranked) < 5:
@@ -220,7 +236,8 @@ def _see_the_good(ax: Axes, values: Sequence[float], sign: int) -> None:
         ax.set_ylim(*ends)
 
 
-def _finish(ax: Axes, found: Search, title: str, x: str) -> None:
+def finish(ax: Axes, found: Search, title: str, x: str) -> None:
+    """Title, axes, and a legend below them, where it hides nothing."""
     from matplotlib.ticker import MaxNLocator
 
     ax.set_title(title, loc="left", fontsize="medium")

@@ -174,6 +174,23 @@ def test_the_best_so_far_is_drawn(found: Any) -> None:
     matplotlib.pyplot.close("all")
 
 
+def test_only_trials_of_full_fidelity_are_the_best(tmp_path: Path) -> None:
+    searched = tuner(tmp_path)
+    searched.search(verbose=0)
+    best = searched.oracle.history.best
+    path = tmp_path / "invented" / f"trial_{best.trial_id}" / "trial.json"
+    content = json.loads(path.read_text())
+    content["kt_plus"]["full_fidelity"] = False
+    path.write_text(json.dumps(content))
+    scores = sorted(r.score for r in searched.oracle.history.completed if r is not best)
+    axes = plot_best_so_far(tmp_path / "invented")
+    assert axes.lines[0].get_ydata()[-1] == scores[-1] < best.score
+    assert "of lower fidelity" in {t.get_text() for t in axes.get_legend().get_texts()}
+    text = Path(kt_plus.report(tmp_path / "invented", tmp_path / "a.html")).read_text()
+    assert f"score <b>{scores[-1]:.5g}</b>" in text
+    matplotlib.pyplot.close("all")
+
+
 def test_of_many_curves_some_are_drawn_and_the_best_one(found: Any) -> None:
     best = found.oracle.history.best.trial_id
     axes = plot_learning_curves(found, most=8)
