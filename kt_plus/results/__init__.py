@@ -6,6 +6,7 @@ has crashed, and changes nothing there; a policy is told by the tuner only. They
 """
 
 from kt_plus.results.agreement import plot_rank_agreement, rank_agreement
+from kt_plus.results.coordinates import plot_parallel_coordinates
 from kt_plus.results.exports import to_optuna
 from kt_plus.results.frame import runs_to_dataframe, to_dataframe
 from kt_plus.results.lineage import plot_family_tree, plot_searches
@@ -17,6 +18,7 @@ __all__ = [
     "plot_best_so_far",
     "plot_family_tree",
     "plot_learning_curves",
+    "plot_parallel_coordinates",
     "plot_policy",
     "plot_rank_agreement",
     "plot_searches",

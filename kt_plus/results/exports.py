@@ -64,7 +64,7 @@ def to_optuna(search: Any, storage: Any = None, study_name: str | None = None) -
     from kt_plus.search_strategies.optuna_study import parameter_names, quiet
 
     found = read(search)
-    space = _space(found)
+    space = space_of(found)
     names, distributions = parameter_names(space), _distributions(space, found.trials)
     name = study_name or os.path.basename(os.path.normpath(found.directory))
     direction = "maximize" if found.sign > 0 else "minimize"
@@ -85,7 +85,7 @@ def to_optuna(search: Any, storage: Any = None, study_name: str | None = None) -
     return study
 
 
-def _space(found: Search) -> Space:
+def space_of(found: Search) -> Space:
     """All hyperparameters that any trial has had."""
     import keras_tuner
 
