@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from kt_plus.engine.oracle import Oracle
     from kt_plus.engine.space import Space
     from kt_plus.performance_estimation import fidelity, stopping
+    from kt_plus.results.html import report
     from kt_plus.search_strategies.base import Strategy
     from kt_plus.tuners import (
         BayesianOptimization,
         EvolutionarySearch,
         GridSearch,
         Hyperband,
+        OptunaSearch,
         RandomSearch,
         ReinforcementLearning,
         SuccessiveHalving,
@@ -36,6 +38,7 @@ _HOMES = {
         "EvolutionarySearch",
         "GridSearch",
         "Hyperband",
+        "OptunaSearch",
         "RandomSearch",
         "ReinforcementLearning",
         "SuccessiveHalving",
@@ -44,6 +47,7 @@ _HOMES = {
     "kt_plus.engine.oracle": ("Oracle",),
     "kt_plus.engine.history": ("DONE", "WAIT", "History", "Proposal", "Record", "Verdict"),
     "kt_plus.engine.space": ("Space",),
+    "kt_plus.results.html": ("report",),
     "kt_plus.search_strategies.base": ("Strategy",),
 }
 _MODULES = {
@@ -65,6 +69,7 @@ __all__ = [
     "GridSearch",
     "History",
     "Hyperband",
+    "OptunaSearch",
     "Oracle",
     "Proposal",
     "RandomSearch",
@@ -78,6 +83,7 @@ __all__ = [
     "distribute",
     "fidelity",
     "oracles",
+    "report",
     "results",
     "stopping",
     "testing",

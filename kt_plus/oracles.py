@@ -10,6 +10,7 @@ from kt_plus.performance_estimation.fidelity import Ladder
 from kt_plus.performance_estimation.fidelity.epochs import halving_epochs
 from kt_plus.search_strategies.evolution import evolution
 from kt_plus.search_strategies.exhaustive import Grid, RandomSampling
+from kt_plus.search_strategies.optuna_sampling import optuna_sampling
 from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
 from kt_plus.search_strategies.successive_halving import successive_halving
 
@@ -18,6 +19,7 @@ __all__ = [
     "EvolutionarySearchOracle",
     "GridSearchOracle",
     "HyperbandOracle",
+    "OptunaSearchOracle",
     "Oracle",
     "RandomSearchOracle",
     "ReinforcementLearningOracle",
@@ -236,5 +238,36 @@ class SuccessiveHalvingOracle(Oracle):
             max_consecutive_failed_trials,
             strategy=strategy,
             ladder=ladder,
+            **options,
+        )
+
+
+class OptunaSearchOracle(Oracle):
+    """A sampler of Optuna's. See `kt_plus.OptunaSearch` for its arguments."""
+
+    def __init__(
+        self,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        allow_new_entries: bool = True,
+        tune_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        *,
+        sampler: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            objective,
+            max_trials,
+            hyperparameters,
+            allow_new_entries,
+            tune_new_entries,
+            seed,
+            max_retries_per_trial,
+            max_consecutive_failed_trials,
+            strategy=optuna_sampling(sampler),
             **options,
         )

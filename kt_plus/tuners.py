@@ -19,6 +19,7 @@ __all__ = [
     "EvolutionarySearch",
     "GridSearch",
     "Hyperband",
+    "OptunaSearch",
     "RandomSearch",
     "ReinforcementLearning",
     "SuccessiveHalving",
@@ -206,6 +207,77 @@ class ReinforcementLearning(Tuner):
             batch_size=batch_size,
             units=units,
             smoothness=smoothness,
+            **_options(kwargs),
+        )
+        super().__init__(oracle, hypermodel, **kwargs)
+
+
+class OptunaSearch(Tuner):
+    """Any sampler of Optuna's as a Keras Tuner search; TPE, a fast Bayesian search, by default.
+
+    When to use it: from some 20 trials on, above all where most hyperparameters are
+    continuous. It needs the extra `optuna`.
+
+    Source: Akiba et al., "Optuna: A Next-generation Hyperparameter Optimization
+    Framework", KDD 2019 (arXiv:1907.10902); TPE: Bergstra, Bardenet, Bengio and Kegl,
+    "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011.
+    `kt_plus.search_strategies.optuna_sampling` says where it deviates.
+
+    Args:
+        hypermodel: As in `kt_plus.EvolutionarySearch`, like all that follow.
+        objective: What to minimise or maximise.
+        max_trials: The number of trials at most.
+        seed: The seed of everything random.
+        hyperparameters: Overrides or holds the space.
+        tune_new_entries: Whether new hyperparameters are searched.
+        allow_new_entries: Whether the model may ask for new ones.
+        max_retries_per_trial: How often a trial that raised is run again.
+        max_consecutive_failed_trials: After so many failures in a row the search ends.
+        sampler: A class of samplers, or a function from a seed to a sampler, such as
+            `functools.partial(optuna.samplers.TPESampler, n_startup_trials=20)`. For every
+            trial a new one is made and told all trials, so that the search can be resumed;
+            samplers that keep more than that tells (CMA-ES, NSGA-II, NSGA-III, QMC, grid)
+            are refused.
+        **kwargs: The options of `kt_plus.Oracle`, and the arguments of `keras_tuner.Tuner`.
+
+    Raises:
+        ImportError: If Optuna is not installed.
+        TypeError: If `sampler` is neither a class nor a function.
+        ValueError: If the sampler could not be resumed.
+
+    Example:
+
+    ```python
+    tuner = kt_plus.OptunaSearch(build_model, "val_accuracy", max_trials=100, stopping="auto")
+    tuner.search(x, y, epochs=20, validation_split=0.2)
+    ```
+    """
+
+    def __init__(
+        self,
+        hypermodel: Any = None,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        tune_new_entries: bool = True,
+        allow_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        *,
+        sampler: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        oracle = oracles.OptunaSearchOracle(
+            objective=objective,
+            max_trials=max_trials,
+            seed=seed,
+            hyperparameters=hyperparameters,
+            tune_new_entries=tune_new_entries,
+            allow_new_entries=allow_new_entries,
+            max_retries_per_trial=max_retries_per_trial,
+            max_consecutive_failed_trials=max_consecutive_failed_trials,
+            sampler=sampler,
             **_options(kwargs),
         )
         super().__init__(oracle, hypermodel, **kwargs)

@@ -10,7 +10,7 @@ from typing import Any
 
 from kt_plus.engine import storage
 from kt_plus.engine.history import History, Record
-from kt_plus.engine.ledger import Note, record_of
+from kt_plus.engine.ledger import Note, is_finite, record_of
 from kt_plus.errors import ResultsError
 
 SECTION = "kt_plus"
@@ -28,6 +28,8 @@ class Trial:
         score: Its score in the user's sign; `None` without one.
         message: What went wrong, if something did.
         note: What kt_plus has kept of it; `None` if plain Keras Tuner has run it.
+        space: Its hyperparameters, as Keras Tuner writes them.
+        metrics: Its metrics, as Keras Tuner writes them.
     """
 
     trial_id: str
@@ -36,6 +38,8 @@ class Trial:
     score: float | None = None
     message: str | None = None
     note: Note | None = None
+    space: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    metrics: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def record(self, sign: int) -> Record:
         """The trial as strategies and stoppers see it."""
@@ -88,11 +92,13 @@ def read(search: Any) -> Search:
     """Reads the project of a search.
 
     Args:
-        search: A tuner, or the directory of its project.
+        search: A tuner, the directory of its project, or what was read of it already.
 
     Raises:
         ResultsError: If there is no project.
     """
+    if isinstance(search, Search):
+        return search
     directory = str(getattr(search, "project_dir", search))
     summary = _summary(os.path.join(directory, "oracle.json"))
     paths = sorted(storage.trial_files(directory))
@@ -103,7 +109,7 @@ def read(search: Any) -> Search:
             "project_name joined."
         )
     trials = _in_order([t for path in paths if (t := _trial(path)) is not None], summary or {})
-    objectives = _objectives(search, summary or {})
+    objectives = _objectives(search, summary or {}) or _scored_by(trials)
     earlier = storage.read_json(os.path.join(directory, EARLIER)) or []
     return Search(directory, trials, objectives, earlier)
 
@@ -147,6 +153,8 @@ def _trial(path: str) -> Trial | None:
             content["score"],
             content.get("message"),
             Note.from_config(note) if note else None,
+            list(content["hyperparameters"].get("space") or []),
+            dict((content.get("metrics") or {}).get("metrics") or {}),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         warnings.warn(f"{path} is damaged and is left out ({error!r}).", stacklevel=4)
@@ -170,3 +178,22 @@ def _objectives(search: Any, summary: dict[str, Any]) -> list[tuple[str, str]]:
         each = getattr(objective, "objectives", [objective])
         return [(o.name, o.direction) for o in each]
     return [tuple(pair) for pair in summary.get(SECTION, {}).get("objective", [])]
+
+
+def _scored_by(trials: list[Trial]) -> list[tuple[str, str]]:
+    """The metric whose best value is every trial's score: plain Keras Tuner keeps no objective."""
+    scored = [trial for trial in trials if is_finite(trial.score)]
+    for name, metric in scored[0].metrics.items() if scored else ():
+        direction = metric.get("direction") if isinstance(metric, dict) else None
+        choose = {"max": max, "min": min}.get(direction)
+        if choose and all(_best(t.metrics.get(name), choose) == t.score for t in scored):
+            return [(name, direction)]
+    return []
+
+
+def _best(metric: Any, choose: Any) -> float | None:
+    try:
+        values = [o["value"] for o in metric["observations"]]
+        return float(choose(sum(each) / len(each) for each in values))
+    except (TypeError, KeyError, ValueError, ZeroDivisionError):
+        return None

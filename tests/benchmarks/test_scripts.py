@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks import overhead, proposals, scaling, strategies
+from benchmarks import bayesian, overhead, proposals, scaling, strategies
 from benchmarks.methods import Unavailable, parse, spread
 from benchmarks.simulator import Completed, Run
 from benchmarks.tables import Synthetic
@@ -55,6 +55,19 @@ def test_overhead_times_each_trial(tmp_path):
     assert len(cost.seconds) == 20
     assert min(cost.seconds) > 0
     assert cost.reload_seconds > 0
+
+
+def test_bayesian_compares_with_keras_tuners(capsys):
+    pytest.importorskip("optuna", reason="the extra optuna")
+    pytest.importorskip("sklearn", reason="the extra bayesian")
+    bayesian.main(["--trials", "6", "--timed", "1"])
+    table = cells(capsys.readouterr().out)
+    ours, theirs = (
+        table[name]
+        for name in ("kt_plus.OptunaSearch", "kt.BayesianOptimization(num_initial_points=6)")
+    )
+    assert float(ours[0]) > 0 < float(theirs[0])
+    assert float(theirs[1]) == 1.0
 
 
 def test_overhead_compares_with_the_first():

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
+import pytest
+
 from kt_plus.search_strategies.evolution import evolution
 from kt_plus.search_strategies.exhaustive import Grid, RandomSampling
+from kt_plus.search_strategies.optuna_sampling import optuna_sampling
 from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
 from kt_plus.search_strategies.successive_halving import successive_halving
 from kt_plus.testing import StrategySuite
@@ -82,3 +87,12 @@ class TestControllerInSuccessiveHalving(StrategySuite):
     def make_strategy(self):
         source = reinforcement_learning(30, controller="independent")
         return successive_halving(2, configurations=6, iterations=None, source=source)
+
+
+class TestTPE(StrategySuite):
+    def make_strategy(self):
+        optuna = pytest.importorskip("optuna", reason="the extra optuna")
+        sampler = functools.partial(
+            optuna.samplers.TPESampler, n_startup_trials=4, n_ei_candidates=4, constant_liar=True
+        )
+        return optuna_sampling(sampler)
