@@ -22,7 +22,7 @@ Curves = tuple[tuple[float, ...], ...]
 class LearningCurveExtrapolation(Stopper):
     """Stops a trial that will hardly beat the best one, by a forecast of its learning curve.
 
-    When to use it: to spend a fifth to a quarter of the epochs, at some risk to the best
+    When to use it: to spend some quarter of the epochs, at some risk to the best
     trial (`benchmarks/learning_curves` says how large). It needs a horizon: Keras's own
     training tells it, by `epochs`. `stopping="auto"` is this rule or `Divergence`.
 
