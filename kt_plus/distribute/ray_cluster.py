@@ -7,7 +7,6 @@ import os
 import queue
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -85,7 +84,8 @@ class Remote:
         self.name, self.actor, self._tell = name, actor, tell
         self._gone, self._waits = threading.Event(), False
         self._started = actor.start.remote(variables)
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def give(self, job: Job) -> None:
         self.actor.give.remote(job)
@@ -102,6 +102,12 @@ class Remote:
     def wait(self, seconds: float) -> None:
         if not self._gone.wait(seconds):
             self.kill()
+
+    def leave(self) -> None:
+        """Asks nothing more: for a question after its end Ray would start another cluster."""
+        self._gone.set()
+        if threading.current_thread() is not self._listener:
+            self._listener.join(PATIENCE)
 
     def last_lines(self) -> str:
         import ray
@@ -127,9 +133,8 @@ class Remote:
                 if isinstance(message, Gone):
                     self._gone.set()
                 self._tell(message)
-            if asked is not self._started:
-                time.sleep(POLL_PAUSE)
-            asked = self.actor.poll.remote()
+            if not self._gone.wait(0 if asked is self._started else POLL_PAUSE):
+                asked = self.actor.poll.remote()
 
     def _tell_of_waiting(self, asked: Any) -> None:
         if asked is self._started:
@@ -167,6 +172,7 @@ class Cluster:
         if self._started_here:
             ray.init(include_dashboard=False, log_to_driver=False)
         self._actors: dict[str, Any] = {}
+        self._processes: list[Remote] = []
         resources = dict(resources or {"num_cpus": 1})
         self._options = _options(resources)
         if self._started_here:
@@ -198,13 +204,16 @@ class Cluster:
             variables["KERAS_BACKEND"] = keras.backend.backend()
         if place is None:
             variables["CUDA_VISIBLE_DEVICES"] = "-1"
-        return Remote(name, self._actor(name, place), variables, tell)
+        self._processes.append(Remote(name, self._actor(name, place), variables, tell))
+        return self._processes[-1]
 
     def close(self) -> None:
         """Ends the actors, and the cluster if it was started here."""
         for actor in self._actors.values():
             with contextlib.suppress(Exception):
                 self._ray.kill(actor)
+        for process in self._processes:
+            process.leave()
         if self._started_here:
             self._ray.shutdown()
 

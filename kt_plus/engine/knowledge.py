@@ -7,7 +7,7 @@ from typing import Final, Literal, get_args
 
 from kt_plus.engine.history import History, Record, Verdict
 from kt_plus.engine.ledger import Note, StopNote, is_finite
-from kt_plus.performance_estimation.stopping.replay import as_stopped
+from kt_plus.performance_estimation.stopping.replay import as_stopped, comparable
 
 StoppedTrials = Literal["observed", "predicted", "excluded"]
 CHOICES: Final = get_args(StoppedTrials)
@@ -60,7 +60,7 @@ class Knowledge:
         self._has_runs = self._has_runs or bool(record.earlier_curves)
         for (rung, runs), part in self._parts.items():
             if rung in (None, record.rung):
-                part.put(_comparable(record, runs), note)
+                part.put(comparable(record, runs), note)
 
     def beside(self, trial: Record) -> tuple[Record, History]:
         """A running trial as a rule is to see it, and the trials to compare it with.
@@ -76,9 +76,9 @@ class Knowledge:
             part = Knowledge(self.observed.sign, dry=self.observed.dry is not None)
             for record in self.observed:
                 if rung in (None, record.rung):
-                    part.put(_comparable(record, runs), self._notes[record.trial_id])
+                    part.put(comparable(record, runs), self._notes[record.trial_id])
             self._parts[rung, runs] = part
-        return _comparable(trial, runs), self._parts[rung, runs].observed
+        return comparable(trial, runs), self._parts[rung, runs].observed
 
     def emptied(self) -> Knowledge:
         """The same, of nothing yet."""
@@ -102,16 +102,3 @@ def _had_it_stopped(record: Record, stop: StopNote | None) -> Record:
     curve = curves[-1][: stop.epoch - record.first_epoch]
     ended = replace(record, earlier_curves=tuple(curves[:-1]), curve=curve)
     return as_stopped(ended, Verdict(True, stop.reason))
-
-
-def _comparable(record: Record, runs: int | None) -> Record:
-    """The trial with the mean curve of its first runs, competing with those of its rung."""
-    if runs is None:
-        return replace(record, full_fidelity=True)
-    curves = [*record.earlier_curves, record.curve][:runs]
-    running = record.status == "running" and len(curves) == len(record.earlier_curves) + 1
-    length = len(record.curve) if running else max(map(len, curves))
-    # A run that ended earlier stays where it was.
-    told = [[*curve, *curve[-1:] * (length - len(curve))][:length] for curve in curves if curve]
-    mean = tuple(sum(values) / len(told) for values in zip(*told, strict=True))
-    return replace(record, curve=mean, earlier_curves=(), full_fidelity=True)

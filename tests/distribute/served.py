@@ -66,9 +66,15 @@ class Workers:
             oracle.verbose = 0
             oracle._set_project_dir(folder, "search")
             service = Service(oracle, "127.0.0.1")
-            for process in self._processes[:count]:
+            processes = self._processes[:count]
+            for process in processes:
                 send(process.stdin, (service.port, run))
-            done = [receive(process.stdout) for process in self._processes[:count]]
+            for process in processes:
+                assert receive(process.stdout) == "ready"
+            # None begins before all can: one alone would be done within the other's import.
+            for process in processes:
+                send(process.stdin, "begin")
+            done = [receive(process.stdout) for process in processes]
             service.stop()
             if service.failure is not None:
                 raise service.failure
@@ -136,6 +142,8 @@ def work(name: str) -> None:
             return
         os.environ["KERASTUNER_ORACLE_PORT"] = str(port)
         client = Client(OracleClient(kt.oracles.RandomSearchOracle(OBJECTIVE)))
+        send(outbox, "ready")
+        receive(inbox)
         send(outbox, _trials(client, name, run))
 
 

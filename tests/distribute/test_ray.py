@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import kt_plus
+from kt_plus.distribute.ray_cluster import POLL_PAUSE
 from tests.distribute import searches
 from tests.distribute.searches import check_complete, processes, sums
 
 
 @pytest.mark.slow
 def test_a_worker_an_actor_and_the_chief_die_on_a_ray_cluster(tmp_path: Path) -> None:
-    pytest.importorskip("ray")
+    ray = pytest.importorskip("ray")
     worker = searches.once(tmp_path, "02", 1, searches.kill_self)
     actor = searches.once(tmp_path, "04", 1, searches.kill_actor)
     chief = searches.once(tmp_path, "06", 1, searches.kill_chief)
@@ -32,6 +34,8 @@ def test_a_worker_an_actor_and_the_chief_die_on_a_ray_cluster(tmp_path: Path) ->
     started = processes(tmp_path)
     assert len(started["chief"]) == 2
     assert len(started["worker0"]) + len(started["worker1"]) == 4
+    time.sleep(5 * POLL_PAUSE)
+    assert not ray.is_initialized(), "a question that came too late has started another cluster"
 
 
 @pytest.mark.slow

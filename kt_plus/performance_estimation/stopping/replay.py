@@ -106,8 +106,9 @@ def _replay(records: Iterable[Record], rule: Rule) -> Replay:
     stops: dict[str, Stop] = {}
     unknown: list[str] = []
     ended = [record for record in records if record.status != "running"]
+    beside = _Beside(any(r.rung for r in ended), any(r.earlier_curves for r in ended))
     for record in ended:
-        found = _first_stop(record, rule, history)
+        found = _first_stop(record, rule, history, beside)
         if found is not None:
             trial, verdict = found
             stops[record.trial_id] = Stop(trial.first_epoch + len(trial.curve), verdict.reason)
@@ -137,7 +138,44 @@ def as_stopped(trial: Record, verdict: Verdict) -> Record:
     )
 
 
-def _first_stop(record: Record, rule: Rule, history: History) -> tuple[Record, Verdict] | None:
+def comparable(record: Record, runs: int | None) -> Record:
+    """The trial as a rule sees it among those of its rung.
+
+    Args:
+        record: The trial.
+        runs: Its curve is the mean over so many of its first runs; `None` if none has several.
+    """
+    if runs is None:
+        return replace(record, full_fidelity=True)
+    curves = [*record.earlier_curves, record.curve][:runs]
+    running = record.status == "running" and len(curves) == len(record.earlier_curves) + 1
+    length = len(record.curve) if running else max(map(len, curves))
+    # A run that ended earlier stays where it was.
+    told = [[*curve, *curve[-1:] * (length - len(curve))][:length] for curve in curves if curve]
+    mean = tuple(sum(values) / len(told) for values in zip(*told, strict=True))
+    return replace(record, curve=mean, earlier_curves=(), full_fidelity=True)
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """What a rule is shown, as in the search itself: a trial beside those of its rung."""
+
+    has_rungs: bool
+    has_runs: bool
+
+    def __call__(self, trial: Record, history: History) -> tuple[Record, History]:
+        if not self.has_rungs and not self.has_runs:
+            return trial, history
+        runs = len(trial.earlier_curves) + 1 if self.has_runs else None
+        rivals = (r for r in history if r.rung == trial.rung)
+        return comparable(trial, runs), History(
+            (comparable(rival, runs) for rival in rivals), sign=history.sign
+        )
+
+
+def _first_stop(
+    record: Record, rule: Rule, history: History, beside: _Beside
+) -> tuple[Record, Verdict] | None:
     """The trial as it was when the rule first wanted it to end, and the verdict; if it ever did."""
     curves = [*record.earlier_curves, record.curve]
     for execution, curve in enumerate(curves):
@@ -153,7 +191,7 @@ def _first_stop(record: Record, rule: Rule, history: History) -> tuple[Record, V
                 break  # nothing is left to save
             trial = replace(trial, curve=curve[:epochs])
             history.put(trial)
-            verdict = rule.judge(trial, history)
+            verdict = rule.judge(*beside(trial, history))
             if verdict.stop or verdict.would_stop:
                 return trial, verdict
     return None
