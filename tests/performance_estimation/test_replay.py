@@ -46,6 +46,23 @@ SEARCH = [
 ]
 
 
+def test_a_trial_is_judged_beside_those_of_its_rung():
+    search = [
+        completed("0", 0.2, 0.4, 0.5),
+        completed("1", 0.1, 0.1, 0.1, rung=1),
+        completed("2", 0.05, 0.05, 0.05, rung=1),
+    ]
+    assert dict(replay(search, Below()).stops) == {"2": (1, "0.05 < 0.1")}
+
+
+def test_of_several_runs_the_mean_so_far_is_judged():
+    search = [
+        completed("0", 0.4, 0.6, earlier_curves=((0.2, 0.4),), score=0.5),
+        completed("1", 0.2, 0.2, earlier_curves=((0.6, 0.6),), score=0.4),
+    ]
+    assert dict(replay(search, Below()).stops) == {"1": (1, "0.4 < 0.5")}
+
+
 def test_a_trial_ends_where_the_rule_stops_it():
     found = replay(SEARCH, Below())
     assert dict(found.stops) == {"1": (2, "0.4 < 0.5"), "2": (1, "0.1 < 0.6")}
