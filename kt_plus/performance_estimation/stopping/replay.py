@@ -106,9 +106,9 @@ def _replay(records: Iterable[Record], rule: Rule) -> Replay:
     stops: dict[str, Stop] = {}
     unknown: list[str] = []
     ended = [record for record in records if record.status != "running"]
-    beside = _Beside(any(r.rung for r in ended), any(r.earlier_curves for r in ended))
+    has_rungs, has_runs = any(r.rung for r in ended), any(r.earlier_curves for r in ended)
     for record in ended:
-        found = _first_stop(record, rule, history, beside)
+        found = _first_stop(record, rule, history, has_rungs, has_runs)
         if found is not None:
             trial, verdict = found
             stops[record.trial_id] = Stop(trial.first_epoch + len(trial.curve), verdict.reason)
@@ -156,29 +156,16 @@ def comparable(record: Record, runs: int | None) -> Record:
     return replace(record, curve=mean, earlier_curves=(), full_fidelity=True)
 
 
-@dataclass(frozen=True)
-class _Beside:
-    """What a rule is shown, as in the search itself: a trial beside those of its rung."""
-
-    has_rungs: bool
-    has_runs: bool
-
-    def __call__(self, trial: Record, history: History) -> tuple[Record, History]:
-        if not self.has_rungs and not self.has_runs:
-            return trial, history
-        runs = len(trial.earlier_curves) + 1 if self.has_runs else None
-        rivals = (r for r in history if r.rung == trial.rung)
-        return comparable(trial, runs), History(
-            (comparable(rival, runs) for rival in rivals), sign=history.sign
-        )
-
-
 def _first_stop(
-    record: Record, rule: Rule, history: History, beside: _Beside
+    record: Record, rule: Rule, history: History, has_rungs: bool, has_runs: bool
 ) -> tuple[Record, Verdict] | None:
     """The trial as it was when the rule first wanted it to end, and the verdict; if it ever did."""
     curves = [*record.earlier_curves, record.curve]
     for execution, curve in enumerate(curves):
+        runs, shown = execution + 1 if has_runs else None, history
+        if has_rungs or has_runs:  # those of its rung, by as many runs, as in the search itself
+            rivals = (comparable(r, runs) for r in history if r.rung == record.rung)
+            shown = History(rivals, sign=history.sign)
         trial = replace(
             record,
             earlier_curves=tuple(curves[:execution]),
@@ -191,7 +178,11 @@ def _first_stop(
                 break  # nothing is left to save
             trial = replace(trial, curve=curve[:epochs])
             history.put(trial)
-            verdict = rule.judge(*beside(trial, history))
+            seen = trial
+            if shown is not history:
+                seen = comparable(trial, runs)
+                shown.put(seen)
+            verdict = rule.judge(seen, shown)
             if verdict.stop or verdict.would_stop:
                 return trial, verdict
     return None
