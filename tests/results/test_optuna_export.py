@@ -13,22 +13,9 @@ import kt_plus
 from kt_plus.errors import ResultsError
 from kt_plus.results import to_optuna
 from tests.errors import raises_in_three_parts
-from tests.invented_search import EPOCHS, Foretelling, tuner
+from tests.invented_search import EPOCHS, tuner
 
 optuna = pytest.importorskip("optuna", reason="the extra optuna")
-
-
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A search with stopped and failed trials."""
-    searched = tuner(
-        tmp_path_factory.mktemp("search"),
-        direction="min",
-        stopping=Foretelling(),
-        fails=("03", "11"),
-    )
-    searched.search(verbose=0)
-    return searched
 
 
 def test_every_trial_is_there(found: Any) -> None:

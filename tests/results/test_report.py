@@ -20,7 +20,7 @@ from kt_plus.__main__ import main
 from kt_plus.errors import ResultsError
 from kt_plus.results import plot_best_so_far, plot_learning_curves, to_dataframe
 from tests.errors import raises_in_three_parts
-from tests.invented_search import Foretelling, tuner
+from tests.invented_search import tuner
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -56,19 +56,6 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if any(tag in self.open for tag in ("td", "th")):
             self.rows[-1][-1] += data
-
-
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A search with stopped and failed trials."""
-    searched = tuner(
-        tmp_path_factory.mktemp("search"),
-        direction="min",
-        stopping=Foretelling(),
-        fails=("03", "11"),
-    )
-    searched.search(verbose=0)
-    return searched
 
 
 def test_it_has_every_trial_and_needs_nothing_else(found: Any, tmp_path: Path) -> None:

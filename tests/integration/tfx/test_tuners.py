@@ -158,7 +158,7 @@ def test_a_remote_pipeline_root(
     inputs["examples"][0].split_names = '["train", "eval"]'
     made = {key: [output.type()] for key, output in component.outputs.items()}
     for key, (artifact,) in made.items():
-        artifact.uri = f"ram://root/Tuner/{key}/1"
+        artifact.uri = f"ram://bucket/Tuner/{key}/1"
         fileio.makedirs(artifact.uri)
     kept: list[str] = []
     monkeypatch.setattr(working_folder, "remove", kept.append)
@@ -170,9 +170,9 @@ def test_a_remote_pipeline_root(
     assert fileio.exists(f"{folder}/search/trial_0/trial.json")
     best_model = made["best_model"][0].uri + "/Format-Serving"
     for path in (
-        "ram://root/Tuner/best_hyperparameters/1/best_hyperparameters.txt",
-        "ram://root/Tuner/tuner_results/1/tuner_results.json",
-        "ram://root/Tuner/search_report/1/search_report.html",
+        "ram://bucket/Tuner/best_hyperparameters/1/best_hyperparameters.txt",
+        "ram://bucket/Tuner/tuner_results/1/tuner_results.json",
+        "ram://bucket/Tuner/search_report/1/search_report.html",
         f"{best_model}/saved_model.pb",
         f"{best_model}/assets.extra/model.keras",
     ):
