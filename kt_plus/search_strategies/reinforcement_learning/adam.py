@@ -38,9 +38,16 @@ class Adam:
     def climb(self, parameters: Array, gradient: Array) -> tuple[Array, Adam]:
         """The parameters one step up the gradient, and the optimiser after it."""
         steps = self.steps + 1
-        mean = MEAN_DECAY * self.mean + (1 - MEAN_DECAY) * gradient
-        square = SQUARE_DECAY * self.square + (1 - SQUARE_DECAY) * gradient**2
-        direction = mean / (1 - MEAN_DECAY**steps)
-        scale = np.sqrt(square / (1 - SQUARE_DECAY**steps)) + EPSILON
-        moved = parameters + self.rates * direction / scale
+        # In place where it can be: the vector is long, and this is done at each step.
+        mean = MEAN_DECAY * self.mean
+        mean += (1 - MEAN_DECAY) * gradient
+        square = SQUARE_DECAY * self.square
+        square += (1 - SQUARE_DECAY) * gradient**2
+        scale = square / (1 - SQUARE_DECAY**steps)
+        np.sqrt(scale, out=scale)
+        scale += EPSILON
+        moved = mean / (1 - MEAN_DECAY**steps)
+        moved *= self.rates
+        moved /= scale
+        moved += parameters
         return moved, replace(self, mean=mean, square=square, steps=steps)

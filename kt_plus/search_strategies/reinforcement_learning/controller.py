@@ -199,14 +199,14 @@ class Controller:
         """Adds the slopes of one hyperparameter's arrays; those of its gates and before it."""
         name, active = self._names[column], choices.active[:, column]
         fed = self.cells[column].features(choices.cells[:, column])
-        none = np.zeros_like(after.x)
-        slopes["embedding " + name] += fed.T @ _where(active, after.x, none)
+        passed_by = ~active[:, None]
+        slopes["embedding " + name] += fed.T @ (after.x * active[:, None])
         slopes["head " + name] += step.hidden.T @ d_coefficients
         d_shown = after.hidden + d_coefficients @ parameters["head " + name].T
         d_gates, d_cell = back(step, (d_shown, after.cell))
         d_gates *= active[:, None]
         d_inputs = d_gates @ parameters["lstm"].T
-        x = _where(active, none, after.x) + d_inputs[:, : self.units]
+        x = after.x * passed_by + d_inputs[:, : self.units]
         hidden = _where(active, d_inputs[:, self.units :], after.hidden)
         return d_gates, _Slopes(x, hidden, _where(active, d_cell, after.cell))
 
@@ -248,11 +248,16 @@ class Controller:
     ) -> tuple[_Step, State]:
         """The distribution of one hyperparameter, and the state after it."""
         cells, name, lstm = self.cells[column], self._names[column], None
-        coefficients = np.broadcast_to(parameters["bias " + name], (len(active), cells.count))
+        bias = parameters["bias " + name]
         if self.units:
             lstm, after = forth(parameters["lstm"], parameters["lstm bias"], x, state)
-            coefficients = lstm.hidden @ parameters["head " + name] + coefficients
-            state = _where(active, after[0], state[0]), _where(active, after[1], state[1])
+            coefficients = lstm.hidden @ parameters["head " + name] + bias
+            if active.all():
+                state = after
+            else:
+                state = _where(active, after[0], state[0]), _where(active, after[1], state[1])
+        else:
+            coefficients = np.broadcast_to(bias, (len(active), cells.count))
         logits = cells.logits(coefficients)
         logits -= logits.max(axis=1, keepdims=True)
         logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))

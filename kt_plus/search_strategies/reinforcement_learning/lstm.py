@@ -41,12 +41,13 @@ def forth(weights: Array, bias: Array, x: Array, state: State) -> tuple[LSTMStep
     """
     hidden, cell = state
     inputs = np.concatenate([x, hidden], axis=1)
-    scale = _scale(cell.shape[1])
+    scale, shift = _scale(cell.shape[1])
     activations = inputs @ weights
     activations += bias
     activations *= scale
     np.tanh(activations, out=activations)
-    gates = activations * scale + (1 - scale)  # sigmoid(z) = tanh(z / 2) / 2 + 1 / 2
+    gates = activations * scale
+    gates += shift  # sigmoid(z) = tanh(z / 2) / 2 + 1 / 2
     admit, keep, show, new = _parts(gates)
     after = keep * cell + admit * new
     squashed = np.tanh(after)
@@ -70,7 +71,8 @@ def back(step: LSTMStep, d_state: State) -> tuple[Array, Array]:
     np.multiply(d_after, step.cell, out=d_keep)
     np.multiply(d_hidden, step.squashed, out=d_show)
     np.multiply(d_after, admit, out=d_new)
-    slopes *= (1 - step.activations**2) * _scale(len(step.cell.T)) ** 2
+    scale, _ = _scale(len(step.cell.T))
+    slopes *= (1 - step.activations**2) * scale**2
     return slopes, d_after * keep
 
 
@@ -81,7 +83,8 @@ def _parts(gates: Array) -> tuple[Array, Array, Array, Array]:
 
 
 @lru_cache(maxsize=16)
-def _scale(units: int) -> Array:
+def _scale(units: int) -> tuple[Array, Array]:
+    """What makes sigmoids of the tanh of the first three gates: factor and shift."""
     scale = np.ones(4 * units)
     scale[: 3 * units] = 0.5
-    return scale
+    return scale, 1 - scale
