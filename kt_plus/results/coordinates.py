@@ -92,8 +92,15 @@ def _written(d: Dimension) -> list[Any]:
 
 
 def _label(ax: Axes, x: int, values: dict[float, Any]) -> None:
+    from matplotlib import rcParams
+
     ax.axvline(x, color="#808080", linewidth=1, zorder=3)
     for y, value in values.items():
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
-        box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1}
+        box = {
+            "facecolor": rcParams["axes.facecolor"],
+            "alpha": 0.75,
+            "edgecolor": "none",
+            "pad": 1,
+        }
         ax.text(x + 0.03, y, text, fontsize="small", va="center", zorder=4, bbox=box)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -95,7 +96,8 @@ def space_of(found: Search) -> Space:
         for entry in trial.space
         if not str(entry.get("config", {}).get("name", "")).startswith("tuner/")
     }
-    config = {"space": list(entries.values()), "values": {}}
+    # A copy, because Keras Tuner puts objects in the place of what it reads.
+    config = {"space": copy.deepcopy(list(entries.values())), "values": {}}
     return Space.from_hyperparameters(keras_tuner.HyperParameters.from_config(config).space)
 
 
