@@ -11,7 +11,6 @@ import numpy as np
 from kt_plus.engine.dimensions import Dimension, Discrete
 from kt_plus.engine.history import Value
 from kt_plus.errors import ResultsError
-from kt_plus.results.exports import space_of
 from kt_plus.results.overview import can_be_best, kind_of
 from kt_plus.results.plots import BLUE, ORANGE, new_axes
 from kt_plus.results.reading import Search, read
@@ -24,9 +23,11 @@ FEWEST = 10
 """From so many trials on a forest can tell anything."""
 
 MOST_TRIALS = 1000
+"""Of more, so many are taken, evenly spread over the search."""
+
 MOST_BARS = 15
-RESAMPLES, TREES, DEPTH = 10, 8, 6
-MOST_TREES = 32
+RESAMPLES, MOST_RESAMPLED, TREES, DEPTH = 10, 500, 5, 6
+MOST_TREES = 20
 """So many trees are grown for a resample at most, where conditions need several forests."""
 
 FAR = 3.0
@@ -49,7 +50,7 @@ def importance_to_dataframe(search: Any, *, seed: int = 0) -> pd.DataFrame:
     one of the variance there. A number counts on its own scale, a logarithmic one in powers.
     Failed and running trials, and those of lower fidelity, are left out; a stopped one counts
     with its best value. Scores far worse than most are cut off, lest one that has diverged
-    hides all others.
+    hides all others. Of more than 1,000 trials so many are taken, evenly spread.
 
     Args:
         search: A tuner, or the directory of its project; plain Keras Tuner's too.
@@ -86,7 +87,7 @@ def importance_to_dataframe(search: Any, *, seed: int = 0) -> pd.DataFrame:
             "space more of them."
         )
     trees = max(2, min(TREES, MOST_TREES // max(len(groups), 1)))
-    names, told = parameter_names(space_of(found)), {}
+    names, told = parameter_names(found.space), {}
     for active, those in groups.items():
         beside = [d for group, ds in groups.items() if {*group} >= {*active} for d in ds]
         used = [rows[i] for i in active]
@@ -102,7 +103,8 @@ def plot_importance(search: Any, ax: Axes | None = None, *, seed: int = 0) -> Ax
     """Draws which share of the variance of the scores each hyperparameter explains.
 
     When to use it: as `importance_to_dataframe`, which tells how it is found, at a glance.
-    Of many hyperparameters the 15 most important are drawn.
+    Of many hyperparameters the 15 most important are drawn. Beside the name of a conditional
+    one stands in how many trials it was active, among which its share is one of the variance.
 
     Args:
         search: A tuner, or the directory of its project; plain Keras Tuner's too.
@@ -123,13 +125,15 @@ def plot_importance(search: Any, ax: Axes | None = None, *, seed: int = 0) -> Ax
     frame = importance_to_dataframe(found, seed=seed)
     drawn = frame.head(MOST_BARS)
     ax = ax if ax is not None else new_axes()
-    places, total = np.arange(len(drawn)), sum(map(can_be_best, found.trials))
+    places = np.arange(len(drawn))
+    total = min(sum(map(can_be_best, found.trials)), MOST_TRIALS)
     ax.barh(places, drawn["importance"], color=BLUE, height=0.6)
     ax.hlines(places, drawn["low"], drawn["high"], color=ORANGE, linewidth=2, label="90 % interval")
     for place, (_, row) in enumerate(drawn.iterrows()):
-        ax.text(row["high"] + 0.012, place, f"{100 * row['importance']:.0f} %", va="center")
+        share, beside = f"{100 * row['importance']:.0f} %", max(row["high"], row["importance"])
+        ax.annotate(share, (beside, place), (5, 0), textcoords="offset points", va="center")
     labels = [
-        name if row["trials"] == total else f"{name}\n(where active,\n{row['trials']:.0f} trials)"
+        name if row["trials"] == total else f"{name} (in {row['trials']:.0f} trials)"
         for name, row in drawn.iterrows()
     ]
     ax.set_yticks(places, labels, parse_math=False)
@@ -179,6 +183,8 @@ def _check_installed() -> None:
 def _comparable(found: Search) -> tuple[list[dict[Dimension, Value]], np.ndarray]:
     """The values and scores of the trials that have both, larger being better."""
     good = [trial for trial in found.trials if can_be_best(trial)]
+    picked = np.linspace(0, len(good) - 1, min(len(good), MOST_TRIALS)).round().astype(int)
+    good = [good[place] for place in picked]
     scores = np.array([found.sign * float(t.score or 0.0) for t in good])
     if len(good) < FEWEST or len(set(scores)) < 2:
         low = any(kind_of(trial) == "of lower fidelity" for trial in found.trials)
@@ -189,8 +195,7 @@ def _comparable(found: Search) -> tuple[list[dict[Dimension, Value]], np.ndarray
             f"important hyperparameters are. Expected at least {FEWEST}, with different scores. "
             "Run the search for longer; 50 trials are enough for most."
         )
-    space = space_of(found)
-    return [space.active(trial.values) for trial in good], _without_outliers(scores)
+    return [found.space.active(trial.values) for trial in good], _without_outliers(scores)
 
 
 def _tell(active: tuple[int, ...], scores: np.ndarray) -> bool:
@@ -226,7 +231,7 @@ def _shares(
     import optuna
     from optuna.importance import FanovaImportanceEvaluator
 
-    from kt_plus.search_strategies.optuna_study import quiet
+    from kt_plus.search_strategies.optuna_study import ResampledStudy
 
     names = [str(place) for place in range(len(dimensions))]
     distributions = dict(zip(names, map(_distribution, dimensions), strict=True))
@@ -238,17 +243,14 @@ def _shares(
         )
         for row, score in zip(rows, scores.tolist(), strict=True)
     ]
-    rng, draws = np.random.default_rng(seed), []
+    study, draws = ResampledStudy(trials), list[list[float]]()
+    rng, size = np.random.default_rng(seed), min(len(trials), MOST_RESAMPLED)
     while len(draws) < RESAMPLES:
-        drawn = rng.integers(len(trials), size=min(len(trials), MOST_TRIALS))
-        if len(set(scores[drawn])) < 2:
-            continue
-        with quiet():
-            study = optuna.create_study()
-        study.add_trials(trials[place] for place in drawn)
-        forest = FanovaImportanceEvaluator(n_trees=trees, max_depth=DEPTH, seed=len(draws))
-        told = forest.evaluate(study, params=names)
-        draws.append([float(told[name]) for name in names])
+        drawn = rng.integers(len(trials), size=size)
+        if len(set(scores[drawn])) > 1:
+            forest = FanovaImportanceEvaluator(n_trees=trees, max_depth=DEPTH, seed=len(draws))
+            told = forest.evaluate(study.of(drawn), params=names)
+            draws.append([float(told[name]) for name in names])
     return np.array(draws)
 
 

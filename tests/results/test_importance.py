@@ -119,7 +119,7 @@ def test_the_picture_tells_shares_and_intervals(found: Any, frame: Any) -> None:
     ax = plot_importance(found)
     assert [bar.get_width() for bar in ax.patches] == pytest.approx([*frame["importance"]])
     names = [label.get_text() for label in ax.get_yticklabels()]
-    active = f"\n(where active,\n{frame['trials']['depth']} trials)"
+    active = f" (in {frame['trials']['depth']} trials)"
     assert names == [f"{name}{active}" if name == "depth" else name for name in frame.index]
     assert ax.get_title(loc="left") == "Importance of each hyperparameter for score, 120 trials"
     assert "share of the variance" in ax.get_xlabel()
