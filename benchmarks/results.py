@@ -127,9 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for trials in options.trials:
             project = write_project(Path(folder), trials)
             lines.append([f"{trials:,}", *measure(project, Path(folder))])
-    print(
-        f"7 hyperparameters, curves of up to {EPOCHS} epochs, seconds of one processor; {versions()}\n"
-    )
+    print(f"7 hyperparameters, curves of up to {EPOCHS} epochs; {versions()}\n")
     print_table(lines)
 
 

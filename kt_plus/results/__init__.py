@@ -2,8 +2,8 @@
 
 Every function takes a tuner or the directory of a project, be it of a search that is running or
 has crashed, and changes nothing there; a policy is told by the tuner only. They need the extra
-`plots`: pandas and matplotlib. `rank_agreement` needs neither; `to_optuna` and the importance of
-hyperparameters need `optuna`.
+`plots`: pandas and matplotlib. `rank_agreement` and `to_tensorboard` need neither; `to_optuna` and
+the importance of hyperparameters need `optuna`.
 """
 
 from kt_plus.results.agreement import plot_rank_agreement, rank_agreement
@@ -15,6 +15,7 @@ from kt_plus.results.lineage import plot_family_tree, plot_searches
 from kt_plus.results.overview import plot_best_so_far, plot_learning_curves
 from kt_plus.results.plots import plot_trial
 from kt_plus.results.policy import plot_policy, policy_to_dataframe
+from kt_plus.results.tensorboard import to_tensorboard
 
 __all__ = [
     "importance_to_dataframe",
@@ -32,4 +33,5 @@ __all__ = [
     "runs_to_dataframe",
     "to_dataframe",
     "to_optuna",
+    "to_tensorboard",
 ]
