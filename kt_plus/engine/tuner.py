@@ -22,6 +22,7 @@ from keras_tuner.errors import FatalValueError
 from kt_plus.engine import fitting, project, rungs, storage
 from kt_plus.engine.checkpoints import BestEpoch, Checkpointing, Checkpoints, EpochSeeds
 from kt_plus.engine.exploration import AskedValues, explore, explore_configuration
+from kt_plus.engine.hparams import HParams
 from kt_plus.engine.ledger import (
     CURVE,
     EXECUTION,
@@ -370,6 +371,16 @@ class Tuner(keras_tuner.Tuner):
         if share < 1 and self._images is not None:
             fitting.check_sizes(model, self._images, share)
         return model
+
+    # Overridden because Keras Tuner's fails where one name stands under several conditions, and
+    # writes all trials into one folder unless Keras runs on TensorFlow.
+    def _configure_tensorboard_dir(
+        self, callbacks: list[Any], trial: Any, execution: int = 0
+    ) -> None:
+        for callback in [c for c in callbacks if type(c).__name__ == "TensorBoard"]:
+            folder = self._get_tensorboard_dir(callback.log_dir, trial.trial_id, execution)
+            callback.log_dir = folder
+            callbacks.append(HParams(folder, trial))
 
     # Overridden for what must happen around every execution of a trial.
     def _build_and_fit_model(self, trial: Any, *args: Any, **kwargs: Any) -> Any:

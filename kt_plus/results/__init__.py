@@ -2,21 +2,26 @@
 
 Every function takes a tuner or the directory of a project, be it of a search that is running or
 has crashed, and changes nothing there; a policy is told by the tuner only. They need the extra
-`plots`: pandas and matplotlib. `rank_agreement` needs neither, and `to_optuna` needs `optuna`.
+`plots`: pandas and matplotlib. `rank_agreement` and `to_tensorboard` need neither; `to_optuna` and
+the importance of hyperparameters need `optuna`.
 """
 
 from kt_plus.results.agreement import plot_rank_agreement, rank_agreement
 from kt_plus.results.coordinates import plot_parallel_coordinates
 from kt_plus.results.exports import to_optuna
 from kt_plus.results.frame import runs_to_dataframe, to_dataframe
+from kt_plus.results.importance import importance_to_dataframe, plot_importance
 from kt_plus.results.lineage import plot_family_tree, plot_searches
 from kt_plus.results.overview import plot_best_so_far, plot_learning_curves
 from kt_plus.results.plots import plot_trial
 from kt_plus.results.policy import plot_policy, policy_to_dataframe
+from kt_plus.results.tensorboard import to_tensorboard
 
 __all__ = [
+    "importance_to_dataframe",
     "plot_best_so_far",
     "plot_family_tree",
+    "plot_importance",
     "plot_learning_curves",
     "plot_parallel_coordinates",
     "plot_policy",
@@ -28,4 +33,5 @@ __all__ = [
     "runs_to_dataframe",
     "to_dataframe",
     "to_optuna",
+    "to_tensorboard",
 ]

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from kt_plus.engine.dimensions import Dimension, Discrete, Numeric
 from kt_plus.errors import ResultsError
-from kt_plus.results.exports import space_of
 from kt_plus.results.overview import can_be_best
 from kt_plus.results.plots import ORANGE, new_axes
 from kt_plus.results.reading import Trial, read
@@ -48,7 +47,7 @@ def plot_parallel_coordinates(search: Any, ax: Axes | None = None, *, most: int 
             "values and score. Run the search for longer."
         )
     drawn = ranked[-most:]
-    space = space_of(found)
+    space = found.space
     axes = [d for d in space.by_name if d.size > 1]
     ax = ax if ax is not None else new_axes()
     from matplotlib import colormaps
@@ -92,8 +91,15 @@ def _written(d: Dimension) -> list[Any]:
 
 
 def _label(ax: Axes, x: int, values: dict[float, Any]) -> None:
+    from matplotlib import rcParams
+
     ax.axvline(x, color="#808080", linewidth=1, zorder=3)
     for y, value in values.items():
         text = f"{value:.4g}" if isinstance(value, float) else str(value)
-        box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1}
+        box = {
+            "facecolor": rcParams["axes.facecolor"],
+            "alpha": 0.75,
+            "edgecolor": "none",
+            "pad": 1,
+        }
         ax.text(x + 0.03, y, text, fontsize="small", va="center", zorder=4, bbox=box)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import warnings
@@ -15,7 +14,7 @@ from kt_plus.engine.history import Value
 from kt_plus.engine.ledger import Note
 from kt_plus.engine.space import Space
 from kt_plus.errors import ResultsError
-from kt_plus.results.reading import Search, Trial, read
+from kt_plus.results.reading import Trial, read
 
 if TYPE_CHECKING:
     import optuna
@@ -64,7 +63,7 @@ def to_optuna(search: Any, storage: Any = None, study_name: str | None = None) -
     from kt_plus.search_strategies.optuna_study import parameter_names, quiet
 
     found = read(search)
-    space = space_of(found)
+    space = found.space
     names, distributions = parameter_names(space), _distributions(space, found.trials)
     name = study_name or os.path.basename(os.path.normpath(found.directory))
     direction = "maximize" if found.sign > 0 else "minimize"
@@ -83,20 +82,6 @@ def to_optuna(search: Any, storage: Any = None, study_name: str | None = None) -
     began = datetime.now() - timedelta(seconds=max((_end(t) for t in found.trials), default=0.0))
     study.add_trials(_frozen(t, space, names, distributions, began) for t in found.trials)
     return study
-
-
-def space_of(found: Search) -> Space:
-    """All hyperparameters that any trial has had."""
-    import keras_tuner
-
-    entries = {
-        json.dumps(entry, sort_keys=True, default=str): entry
-        for trial in found.trials
-        for entry in trial.space
-        if not str(entry.get("config", {}).get("name", "")).startswith("tuner/")
-    }
-    config = {"space": list(entries.values()), "values": {}}
-    return Space.from_hyperparameters(keras_tuner.HyperParameters.from_config(config).space)
 
 
 def _distributions(space: Space, trials: list[Trial]) -> dict[Dimension, Any]:

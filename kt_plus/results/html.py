@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from kt_plus.engine.ledger import without_reserved
 from kt_plus.errors import ResultsError
+from kt_plus.results.coordinates import plot_parallel_coordinates
 from kt_plus.results.frame import to_dataframe
+from kt_plus.results.importance import plot_importance
+from kt_plus.results.lineage import plot_family_tree
 from kt_plus.results.overview import best_trial, plot_best_so_far, plot_learning_curves
 from kt_plus.results.page import PAGE
 from kt_plus.results.reading import Search, read
@@ -21,8 +24,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-INK = "#010203"
-"""Stands for the colour of the page's text, which depends on the reader's browser."""
+INK, PAPER = "#010203", "#030201"
+"""Stand for the page's colours of text and background, which depend on the reader's browser."""
+
+MOST_IN_TREE = 500
+"""A family tree of more trials is a thicket, and slow to draw."""
 
 NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
@@ -128,6 +134,13 @@ def _pictures(found: Search) -> Iterator[str]:
     for against in ("epochs", "seconds") if ours else ("trials",):
         yield _svg(lambda ax, a=against: plot_best_so_far(found, a, ax))
     yield _svg(lambda ax: plot_learning_curves(found, ax))
+    yield _svg(lambda ax: plot_parallel_coordinates(found, ax))
+    try:
+        yield _svg(lambda ax: plot_importance(found, ax))
+    except ImportError as error:
+        yield f"<p>{html.escape(str(error))}</p>"
+    if len(found.trials) <= MOST_IN_TREE:
+        yield _svg(lambda ax: plot_family_tree(found, ax))
 
 
 def _svg(draw: Callable[[Axes], Any]) -> str:
@@ -140,7 +153,8 @@ def _svg(draw: Callable[[Axes], Any]) -> str:
             'A report needs matplotlib, which is not installed. Run: pip install "kt_plus[plots]"'
         ) from error
     names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    with rc_context({**dict.fromkeys(names, INK), "svg.fonttype": "none"}):
+    colours = {**dict.fromkeys(names, INK), "axes.facecolor": PAPER}
+    with rc_context({**colours, "svg.fonttype": "none"}):
         figure = Figure(figsize=(7.5, 5), layout="constrained")
         try:
             draw(figure.add_subplot())
@@ -148,8 +162,8 @@ def _svg(draw: Callable[[Axes], Any]) -> str:
             return ""
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata=NO_METADATA)
-    text = file.getvalue()
-    return f"<figure>{text[text.index('<svg') :].replace(INK, 'currentColor')}</figure>"
+    text = file.getvalue().replace(INK, "currentColor").replace(PAPER, "var(--paper)")
+    return f"<figure>{text[text.index('<svg') :]}</figure>"
 
 
 def _table(found: Search, frame: pd.DataFrame) -> str:

@@ -12,6 +12,7 @@ PAGE = """<!DOCTYPE html>
 :root {{ color-scheme: light dark; --ink: #1a1a1a; --paper: #fff; --line: #ddd; --soft: #f4f4f4; }}
 @media (prefers-color-scheme: dark) {{
   :root {{ --ink: #e6e6e6; --paper: #16181c; --line: #3a3d42; --soft: #22252a; }}
+  svg {{ filter: brightness(1.35); }}
 }}
 body {{ font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--paper);
   max-width: 1200px; margin: 2rem auto; padding: 0 1rem; }}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import functools
+import json
 import os
 import warnings
 from dataclasses import dataclass, field
@@ -10,7 +13,8 @@ from typing import Any
 
 from kt_plus.engine import storage
 from kt_plus.engine.history import History, Record
-from kt_plus.engine.ledger import Note, is_finite, record_of
+from kt_plus.engine.ledger import RESERVED, Note, is_finite, record_of
+from kt_plus.engine.space import Space
 from kt_plus.errors import ResultsError
 
 SECTION = "kt_plus"
@@ -86,6 +90,22 @@ class Search:
             for t in self.earlier
         ]
         return History([*earlier, *(t.record(self.sign) for t in self.trials)], self.sign)
+
+    @functools.cached_property
+    def space(self) -> Space:
+        """All hyperparameters that any trial has had."""
+        import keras_tuner
+
+        different = {json.dumps(trial.space, default=str): trial.space for trial in self.trials}
+        entries = {
+            json.dumps(entry, sort_keys=True, default=str): entry
+            for space in different.values()
+            for entry in space
+            if not str(entry.get("config", {}).get("name", "")).startswith(RESERVED)
+        }
+        # A copy, because Keras Tuner puts objects in the place of what it reads.
+        config = {"space": copy.deepcopy(list(entries.values())), "values": {}}
+        return Space.from_hyperparameters(keras_tuner.HyperParameters.from_config(config).space)
 
 
 def read(search: Any) -> Search:

@@ -6,7 +6,7 @@ It imports Optuna, and is imported only when a search needs it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -125,6 +125,34 @@ class ToldStudy:
         state, value = outcome(record)
         params, distributions = parameters(self.space, self.names, record.values)
         return create_trial(state=state, value=value, params=params, distributions=distributions)
+
+
+class ResampledStudy:
+    """A study of some of the given trials, which are not copied.
+
+    Args:
+        trials: All trials.
+    """
+
+    def __init__(self, trials: Sequence[FrozenTrial]) -> None:
+        self._trials = trials
+        self._storage = _Sample()
+        with quiet():
+            self._study = optuna.create_study(storage=self._storage, direction="maximize")
+
+    def of(self, places: Iterable[int]) -> optuna.Study:
+        """The study, with the trials at these places."""
+        self._storage.sample = [self._trials[place] for place in places]
+        return self._study
+
+
+class _Sample(optuna.storages.InMemoryStorage):
+    sample: list[FrozenTrial]
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        return self.sample
 
 
 def outcome(record: Record) -> tuple[TrialState, float | None]:

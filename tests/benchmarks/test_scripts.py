@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks import bayesian, overhead, proposals, scaling, strategies
+from benchmarks import bayesian, overhead, proposals, results, scaling, strategies
 from benchmarks.methods import Unavailable, parse, spread
 from benchmarks.simulator import Completed, Run
 from benchmarks.tables import Synthetic
@@ -55,6 +55,16 @@ def test_overhead_times_each_trial(tmp_path):
     assert len(cost.seconds) == 20
     assert min(cost.seconds) > 0
     assert cost.reload_seconds > 0
+
+
+def test_results_are_measured(capsys):
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("optuna")
+    pytest.importorskip("sklearn")
+    results.main(["--trials", "30"])
+    *_, head, _, line = capsys.readouterr().out.splitlines()
+    assert "both (s)" in head
+    assert line.startswith("| 30 ")
 
 
 def test_bayesian_compares_with_keras_tuners(capsys):

@@ -71,7 +71,7 @@ def test_it_has_every_trial_and_needs_nothing_else(found: Any, tmp_path: Path) -
     assert f"score <b>{found.oracle.history.best.score * -1:.5g}</b>" in text
     outside = re.findall(r"""(?:src|href)\s*=\s*["'](?!#)|url\((?!#)|@import""", text)
     assert outside == []
-    assert text.count("<svg") == 3
+    assert text.count("<svg") == 5
     assert "#010203" not in text
     for picture in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
         ElementTree.fromstring(picture)
@@ -133,7 +133,7 @@ def plain_project(directory: Path, trials: int) -> Path:
 def test_plain_keras_tuner_and_empty_projects(tmp_path: Path) -> None:
     text = Path(kt_plus.report(plain_project(tmp_path, 4), tmp_path / "a.html")).read_text()
     assert "loss, minimised" in text
-    assert text.count("<svg") == 1
+    assert text.count("<svg") == 2
     assert [row[0] for row in Page(text).rows[1:]] == ["3", "2", "1", "0"]
     empty = tuner(tmp_path)
     Page(text := Path(kt_plus.report(empty, tmp_path / "b.html")).read_text())
