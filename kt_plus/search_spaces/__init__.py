@@ -5,8 +5,19 @@ as an immutable `Graph`, which can be counted, hashed and drawn before anything 
 """
 
 from kt_plus.search_spaces.base import ArchitectureSpace
+from kt_plus.search_spaces.branching import BranchingSpace
+from kt_plus.search_spaces.cell import CellSpace
 from kt_plus.search_spaces.chain import ChainSpace
 from kt_plus.search_spaces.graph import Graph, Node, Sketch
 from kt_plus.search_spaces.operations import OPERATIONS
 
-__all__ = ["OPERATIONS", "ArchitectureSpace", "ChainSpace", "Graph", "Node", "Sketch"]
+__all__ = [
+    "OPERATIONS",
+    "ArchitectureSpace",
+    "BranchingSpace",
+    "CellSpace",
+    "ChainSpace",
+    "Graph",
+    "Node",
+    "Sketch",
+]

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
 
 import keras
 import keras_tuner
+import numpy as np
 from keras_tuner.errors import FailedTrialError
 
 from kt_plus.engine.history import Value
+from kt_plus.engine.space import Space
 from kt_plus.performance_estimation import fidelity
 from kt_plus.performance_estimation.fidelity.size import scaled
 from kt_plus.search_spaces.graph import Graph, Sketch
 from kt_plus.search_spaces.operations import Shape
+
+Values = dict[str, Value]
+Move = Callable[[Values, np.random.Generator], Values]
+"""A way to change an architecture; it may give back the one that it was given."""
+
+ATTEMPTS = 100
+"""How many moves are tried at most to find another network within the bounds."""
 
 SEARCH = "search"
 """The value of an argument that is to be searched."""
@@ -143,9 +153,10 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):
             The name of the last node.
         """
 
-    @abc.abstractmethod
-    def smallest(self) -> dict[str, Value]:
-        """Values of the smallest network of the space."""
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """The ways to change an architecture; one of its choices by default."""
+        return (self._change_choice,)
 
     def graph(self, hp: Any) -> Graph:
         """The architecture of a configuration.
@@ -186,6 +197,67 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):
             return True
         return self._is_within_bounds(self._network(hyperparameters(values), 1.0))
 
+    def mutate(self, values: Mapping[str, Value], rng: np.random.Generator) -> Values:
+        """The values of a network that one of the space's moves has made another one.
+
+        Training settings stay as they are. The searches of kt_plus use it to vary architectures.
+
+        Args:
+            values: The configuration to start from.
+            rng: The source of randomness.
+        """
+        parent = self.architecture.complete(values)
+        before = self._hash(parent)
+        for _ in range(ATTEMPTS):
+            child = self.moves[rng.integers(len(self.moves))](dict(parent), rng)
+            if child != parent and self.valid(child) and self._hash(child) != before:
+                return {**values, **child}
+        return {**values, **parent}  # nothing else is within reach
+
+    def fingerprint(self, values: Mapping[str, Value]) -> str:
+        """What configurations share whose networks are isomorphic and equally trained."""
+        training = {n: v for n, v in values.items() if n not in self._choices}
+        return f"{self._hash(values)} {sorted(training.items())}"
+
+    @cached_property
+    def architecture(self) -> Space:
+        """The choices that make the architecture, training settings left out."""
+        hp = keras_tuner.HyperParameters()
+        self._network(hp, 1.0)
+        return Space.from_hyperparameters(hp.space)
+
+    def smallest(self) -> Values:
+        """Values of the smallest network of the space, one choice minimised after another."""
+        best = self.architecture.defaults()
+        for choice in self.architecture.dimensions:
+            best = min((best | {choice.name: v} for v in choice.samples(2)), key=self._size)
+        return best
+
+    def _change_choice(self, values: Values, rng: np.random.Generator) -> Values:
+        return self._other_value(values, sorted(self._choices - {"dropout", "width"}), rng)
+
+    def _other_value(
+        self, values: Values, names: Sequence[str], rng: np.random.Generator, without: Any = None
+    ) -> Values:
+        """`values` with one of the choices named changed."""
+        if not names:
+            return values
+        name = names[rng.integers(len(names))]
+        choice = next(d for d in self.architecture.dimensions if d.name == name)
+        others = [v for v in choice.samples() if v not in (values[name], without)]
+        return values | {name: others[rng.integers(len(others))]} if others else values
+
+    @cached_property
+    def _choices(self) -> frozenset[str]:
+        return frozenset(choice.name for choice in self.architecture.dimensions)
+
+    def _hash(self, values: Mapping[str, Value]) -> str:
+        return self._network(hyperparameters(values), 1.0).hash()
+
+    def _size(self, values: Values) -> int:
+        graph = self._network(hyperparameters(values), 1.0)
+        return graph.flops if self.max_parameters is None else graph.parameters
+
     def _network(self, hp: Any, share: float) -> Graph:
         sketch = Sketch(self.input_shape)
         source = sketch.input
@@ -204,6 +276,12 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):
         if self.dropout != SEARCH:
             return float(self.dropout)
         return hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2)
+
+    def _ask_width(self, hp: Any, widths: tuple[int, ...]) -> int:
+        if len(widths) == 1:
+            return widths[0]
+        middle = widths[(len(widths) - 1) // 2]
+        return int(hp.Choice("width", list(widths), ordered=True, default=middle))
 
     def _width(self, hp: Any, full: int, share: float) -> int:
         return scaled(fidelity.width(hp, full), share)

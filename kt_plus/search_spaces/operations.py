@@ -117,12 +117,17 @@ def _channels(shape: Shape) -> int:
     return shape[-1] or 0
 
 
+def _window_size(s: Settings, rank: int) -> int:
+    kernel = s["kernel"]
+    return math.prod(kernel) if isinstance(kernel, tuple) else int(kernel ** (rank - 1))
+
+
 def _conv_weights(s: Settings, i: Shape) -> int:
-    return s["kernel"] ** (len(i) - 1) * _channels(i) * s["filters"]
+    return _window_size(s, len(i)) * _channels(i) * int(s["filters"])
 
 
 def _depthwise_weights(s: Settings, i: Shape) -> int:
-    return s["kernel"] ** (len(i) - 1) * _channels(i)
+    return _window_size(s, len(i)) * _channels(i)
 
 
 def _dense_weights(s: Settings, i: Shape) -> int:
@@ -177,6 +182,7 @@ KINDS: dict[str, Kind] = {
         _recurrent(gates=4, biases=1),
         multiply_adds=_recurrent_multiply_adds(4),
     ),
+    "zero": Kind(lambda s, rank, name: keras.layers.Rescaling(0.0, name=name)),
     "add": Kind(lambda s, rank, name: keras.layers.Add(name=name)),
     "concat": Kind(lambda s, rank, name: keras.layers.Concatenate(name=name)),
 }
@@ -193,10 +199,13 @@ def _activation(s: Settings) -> list[Layer]:
 
 def _separable(s: Settings, suffix: str = "", stride: int | None = None) -> list[Layer]:
     stride = s.get("stride", 1) if stride is None else stride
-    window = {"kernel": s["kernel"], "stride": stride, "dilation": s.get("dilation", 1)}
+    # Keras has no dilation with a stride: the 1x1 convolution that follows has the stride then.
+    later = stride if s.get("dilation", 1) > 1 else 1
+    window = {"kernel": s["kernel"], "stride": stride // later, "dilation": s.get("dilation", 1)}
+    point = {"filters": s["filters"], "kernel": 1, "stride": later}
     return [
         Layer("depthwise" + suffix, "depthwise_conv", window),
-        Layer("pointwise" + suffix, "conv", {"filters": s["filters"], "kernel": 1}),
+        Layer("pointwise" + suffix, "conv", point),
         Layer("bn" + suffix, "batch_norm", {}),
     ]
 
@@ -208,6 +217,18 @@ def _conv_settings(s: Settings) -> dict[str, Any]:
 def _twice_separable(s: Settings) -> list[Layer]:
     again = RELU._replace(suffix="relu2")
     return [RELU, *_separable(s), again, *_separable(s, "2", stride=1)]
+
+
+def _factorized(s: Settings) -> list[Layer]:
+    filters, kernel = s["filters"], s["kernel"]
+    return [
+        RELU,
+        Layer("conv", "conv", {"filters": filters, "kernel": (1, kernel)}),
+        BATCH_NORM,
+        RELU._replace(suffix="relu2"),
+        Layer("conv2", "conv", {"filters": filters, "kernel": (kernel, 1), "stride": s["stride"]}),
+        BATCH_NORM._replace(suffix="bn2"),
+    ]
 
 
 def _dense_layers(s: Settings) -> list[Layer]:
@@ -230,7 +251,11 @@ OPERATIONS: dict[str, Callable[[Settings], list[Layer]]] = {
     # In the cells of papers activation comes first.
     "relu_conv": lambda s: [RELU, Layer("conv", "conv", _conv_settings(s)), BATCH_NORM],
     "relu_separable_conv": _twice_separable,  # Zoph et al. 2018 apply it twice
-    "relu_dilated_conv": lambda s: [RELU, *_separable(s)],
+    "relu_dilated_conv": lambda s: [RELU, *_separable({"dilation": 2, **s})],
+    "relu_factorized_conv": _factorized,  # 1xk, then kx1
+    "bare_conv": lambda s: [Layer("conv", "conv", _conv_settings(s))],
+    "bn_relu": lambda s: [BATCH_NORM, RELU],
+    "zero": _single("zero"),
     "dense": _dense_layers,
     "max_pool": _single("max_pool"),
     "avg_pool": _single("avg_pool"),

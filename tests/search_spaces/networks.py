@@ -1,17 +1,27 @@
-"""Spaces that the tests share, small enough to train in a second."""
+"""Spaces that the tests share, small enough to build in a moment."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from kt_plus.search_spaces import ChainSpace
+from kt_plus.search_spaces import BranchingSpace, CellSpace, ChainSpace
 
+NARROW = {"widths": (4, 8)}
+CELLS = {"cells": 1, "width": 4, "reductions": 1}
 SPACES = {
-    "chain-image": lambda **options: ChainSpace((8, 8, 1), 3, widths=(4, 8), slots=4, **options),
-    "chain-table": lambda **options: ChainSpace((5,), 3, data="table", widths=(4, 8), **options),
-    "chain-sequence": lambda **options: ChainSpace(
-        (8, 2), 3, data="sequence", widths=(4, 8), **options
-    ),
+    "chain-image": partial(ChainSpace, (8, 8, 1), 3, slots=4, **NARROW),
+    "chain-table": partial(ChainSpace, (5,), 3, data="table", **NARROW),
+    "chain-sequence": partial(ChainSpace, (8, 2), 3, data="sequence", **NARROW),
+    "branching-image": partial(BranchingSpace, (8, 8, 1), 3, blocks=3, reductions=1, **NARROW),
+    "branching-table": partial(BranchingSpace, (5,), 3, data="table", blocks=3, **NARROW),
+    "darts-image": partial(CellSpace, (8, 8, 1), 3, preset="darts", **CELLS),
+    "darts-table": partial(CellSpace, (5,), 3, data="table", preset="darts", width=4),
+    "nasnet-image": partial(CellSpace, (8, 8, 1), 3, preset="nasnet", **CELLS),
+    "nasnet-table": partial(CellSpace, (5,), 3, data="table", preset="nasnet", width=4),
+    "nas_bench_201-image": partial(CellSpace, (8, 8, 1), 3, preset="nas_bench_201", **CELLS),
+    "nas_bench_201-table": partial(CellSpace, (5,), 3, data="table", preset="nas_bench_201"),
 }
 
 

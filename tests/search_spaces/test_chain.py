@@ -99,7 +99,7 @@ def test_width_and_number_of_slots_follow_the_fidelity():
         ({"reductions": 4}, "can be halved 3 times"),
         ({"reductions": -1}, "at least 0"),
         ({"slots": 0}, "at least 1"),
-        ({"slots": 1, "reductions": 2}, "a slot for each stage"),
+        ({"slots": 1, "reductions": 2}, "slots=1 was given with 2 reductions"),
         ({"operations": ("conv_7",)}, "Expected some of 'identity'"),
         ({"operations": "conv_3"}, "Expected some of 'identity'"),
         ({"widths": (0,)}, "Expected positive whole numbers"),

@@ -45,7 +45,7 @@ def test_a_sample_builds_trains_saves_and_loads(space, dimensions, tmp_path):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(loaded(x)), predicted, rtol=1e-5)
 
 
-@settings(max_examples=6)
+@settings(max_examples=3)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_parameters_and_shapes_are_those_that_keras_finds(space, dimensions, seed):
     hp = hyperparameters(dimensions.draw(np.random.default_rng(seed)))
@@ -53,9 +53,10 @@ def test_parameters_and_shapes_are_those_that_keras_finds(space, dimensions, see
     assert graph.parameters == model.count_params()
     trained = sum(np.prod(w.shape) for w in model.trainable_weights)
     assert graph.trainable_parameters == trained
+    outputs = {layer.name: tuple(layer.output.shape[1:]) for layer in model.layers}
     for node in graph.nodes:
-        layers = [layer for layer in model.layers if layer.name.startswith(node.name)]
-        assert any(tuple(layer.output.shape[1:]) == graph.shapes[node.name] for layer in layers)
+        names = [n for n in outputs if n == node.name or n.startswith(f"{node.name}_")]
+        assert any(outputs[name] == graph.shapes[node.name] for name in names)
 
 
 def test_a_graph_is_the_same_whenever_it_is_asked_for(space, dimensions):
