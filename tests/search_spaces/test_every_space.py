@@ -35,6 +35,7 @@ def test_a_sample_builds_trains_saves_and_loads(space, dimensions, tmp_path):
     values = dimensions.draw(np.random.default_rng(0))
     model = space.build(hyperparameters(values))
     x, y = data_of(space)
+    model.run_eagerly = not isinstance(space, ChainSpace)  # tracing cells takes long
     before = model.get_weights()
     assert np.isfinite(model.train_on_batch(x, y)).all()
     assert any((a != b).any() for a, b in zip(before, model.get_weights(), strict=True))
@@ -82,6 +83,7 @@ def test_each_task_has_its_head_loss_and_metric(task, outputs, activation, loss)
     assert model.output_shape == (None, outputs)
     assert model.layers[-1].activation.__name__ == activation
     assert model.loss == loss
+    model.run_eagerly = True
     x, y = data_of(space)
     metric = "mean_absolute_error" if task == "regression" else "accuracy"
     assert set(model.train_on_batch(x, y, return_dict=True)) == {"loss", metric}

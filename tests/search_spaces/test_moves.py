@@ -196,17 +196,17 @@ def test_a_search_trains_resumes_and_proposes_the_same(tmp_path):
     def search(folder, trials):
         space = ChainSpace((5,), 3, data="table", widths=(4, 8), max_parameters=300)
         tuner = kt_plus.EvolutionarySearch(
-            space, "loss", max_trials=5, seed=3, random_trials=2, directory=folder
+            space, "loss", max_trials=4, seed=3, random_trials=2, directory=folder
         )
         tuner.oracle.max_trials = trials
         tuner.search(*data_of(space), epochs=1, verbose=0)
         return [t.hyperparameters.values for t in tuner.oracle.trials.values()], tuner
 
-    whole, tuner = search(tmp_path / "whole", 5)
-    assert len(whole) == 5
+    whole, tuner = search(tmp_path / "whole", 4)
+    assert len(whole) == 4
     assert all(math.isfinite(record.score) for record in tuner.oracle.history)
     free = SPACES["chain-table"]()
     assert max(free.graph(hyperparameters(values)).parameters for values in whole) <= 300
-    search(tmp_path / "halves", 3)
-    resumed, _ = search(tmp_path / "halves", 5)
+    search(tmp_path / "halves", 2)
+    resumed, _ = search(tmp_path / "halves", 4)
     assert resumed == whole
