@@ -131,20 +131,27 @@ class _Tried:
 
     def __init__(self, fingerprint: Fingerprint | None = None) -> None:
         self.fingerprint = fingerprint
-        self._alike: Counter[str | None] = Counter()
+        self._alike: Counter[str] = Counter()
+        self._fingerprints: dict[frozenset[tuple[str, Value]], str] = {}
         self._exactly: Counter[frozenset[tuple[str, Value]]] = Counter()
         self._by_asked: dict[tuple[str, ...], Counter[tuple[Value, ...]]] = {}
 
     def count(self, record: Record, by: int) -> None:
         self._exactly[frozenset(record.values.items())] += by
-        if self.fingerprint is not None:
-            # An earlier search's values may be of another space, which no fingerprint is made for.
-            with contextlib.suppress(Exception):
-                self._alike[self.fingerprint(record.values)] += by
+        if (fingerprint := self._fingerprint_of(record)) is not None:
+            self._alike[fingerprint] += by
         if record.unused is not None:
             asked = tuple(sorted(record.values.keys() - record.unused))
             seen = self._by_asked.setdefault(asked, Counter())
             seen[tuple(record.values[name] for name in asked)] += by
+
+    def _fingerprint_of(self, record: Record) -> str | None:
+        """That of a trial; none of an earlier search's, whose values may be of another space."""
+        values = frozenset(record.values.items())
+        if self.fingerprint is not None and values not in self._fingerprints:
+            with contextlib.suppress(Exception):
+                self._fingerprints[values] = self.fingerprint(record.values)
+        return self._fingerprints.get(values)
 
     def __contains__(self, values: Mapping[str, Value]) -> bool:
         if self._exactly[frozenset(values.items())] > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -72,7 +73,7 @@ LEARNING_RATES = {"adam": (1e-4, 1e-2, 1e-3), "sgd": (1e-3, 3e-1, 3e-2)}
 """The optimizers searched, and the learning rates of each: lowest, highest, default."""
 
 
-class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):
+class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):  # type: ignore[misc]
     """The base of the search spaces: a `keras_tuner.HyperModel` whose models are graphs.
 
     When to use it: for a search space of your own, by its one abstract method, `body`. It
@@ -130,7 +131,7 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):
         self.weight_decay = _checked_number("weight_decay", weight_decay)
         self.max_parameters = _checked_bound("max_parameters", max_parameters)
         self.max_flops = _checked_bound("max_flops", max_flops)
-        self._preprocessed = self._measure_preprocessing()
+        self._measured: dict[Shape, dict[str, Any]] = {}
         self._check_rank()
 
     def __repr__(self) -> str:
@@ -242,7 +243,7 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):
         """`values` with one of the choices named changed."""
         if not names:
             return values
-        name = names[rng.integers(len(names))]
+        name = names[int(rng.integers(len(names)))]
         choice = next(d for d in self.architecture.dimensions if d.name == name)
         others = [v for v in choice.samples() if v not in (values[name], without)]
         return values | {name: others[rng.integers(len(others))]} if others else values
@@ -259,10 +260,11 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):
         return graph.flops if self.max_parameters is None else graph.parameters
 
     def _network(self, hp: Any, share: float) -> Graph:
-        sketch = Sketch(self.input_shape)
+        sketch = Sketch(self._shape_at_fidelity(hp))
         source = sketch.input
-        if self._preprocessed is not None:
-            source = sketch.add("preprocessing", "preprocessing", source, **self._preprocessed)
+        if self.preprocessing is not None:
+            measured = self._measure_preprocessing(sketch.shapes[source])
+            source = sketch.add("preprocessing", "preprocessing", source, **measured)
         last = self.body(hp, sketch, source, share)
         if self.data != "table":
             last = sketch.add("head_pool", "global_pool", last)
@@ -272,10 +274,16 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):
         sketch.add("head", "output", last, units=self.num_outputs, activation=activation)
         return sketch.graph()
 
+    def _shape_at_fidelity(self, hp: Any) -> Shape:
+        if self.data != "image":
+            return self.input_shape
+        *lengths, channels = self.input_shape
+        return (*(n and fidelity.resolution(hp, n) for n in lengths), channels)
+
     def _dropout_rate(self, hp: Any) -> float:
         if self.dropout != SEARCH:
             return float(self.dropout)
-        return hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2)
+        return float(hp.Float("dropout", 0.0, 0.5, step=0.1, default=0.2))
 
     def _ask_width(self, hp: Any, widths: tuple[int, ...]) -> int:
         if len(widths) == 1:
@@ -287,7 +295,7 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):
         return scaled(fidelity.width(hp, full), share)
 
     def _make_optimizer(self, hp: Any) -> Any:
-        name, prefix = self.optimizer, ""
+        name = self.optimizer
         if name == SEARCH:
             name = hp.Choice("optimizer", [*LEARNING_RATES])
         rate = self.learning_rate
@@ -299,7 +307,7 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):
                     rate = asked if each == name else rate
         elif rate == SEARCH:
             range_ = LEARNING_RATES.get(name, LEARNING_RATES["adam"])
-            rate = _ask_rate(hp, prefix + "learning_rate", range_)
+            rate = _ask_rate(hp, "learning_rate", range_)
         decay = self.weight_decay
         if decay == SEARCH:
             decay = hp.Float("weight_decay", 1e-5, 1e-1, sampling="log", default=1e-3)
@@ -330,25 +338,25 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):
                 "smaller widths."
             )
 
-    def _measure_preprocessing(self) -> dict[str, Any] | None:
-        """The shape that the network gets, and the parameters before it."""
-        if self.preprocessing is None:
-            return None
-        given = keras.Input(self.input_shape)
-        made = self.preprocessing(given)
-        if not isinstance(made, keras.KerasTensor):
-            raise ValueError(
-                f"preprocessing returned {made!r}. Expected a tensor made from the one it was "
-                "given by Keras layers or keras.ops."
-            )
-        model = keras.Model(given, made)
-        trained = sum(weight.size for weight in map(_Sized, model.trainable_weights))
-        parameters = model.count_params()
-        return {
-            "shape": tuple(made.shape[1:]),
-            "parameters": parameters,
-            "untrained": parameters - trained,
-        }
+    def _measure_preprocessing(self, shape: Shape) -> dict[str, Any]:
+        """The shape that the network gets for inputs of one, and the parameters before it."""
+        if shape not in self._measured:
+            given = keras.Input(shape)
+            made = self.preprocessing(given)  # type: ignore[misc]
+            if not isinstance(made, keras.KerasTensor):
+                raise ValueError(
+                    f"preprocessing returned {made!r}. Expected a tensor made from the one it was "
+                    "given by Keras layers or keras.ops."
+                )
+            model = keras.Model(given, made)
+            trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+            count = model.count_params()
+            self._measured[shape] = {
+                "shape": tuple(made.shape[1:]),
+                "parameters": count,
+                "untrained": count - trained,
+            }
+        return self._measured[shape]
 
     def _check_rank(self) -> None:
         shape = self.features_shape
@@ -369,16 +377,10 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):
     @property
     def features_shape(self) -> Shape:
         """The shape of what the network gets, after preprocessing."""
-        return self._preprocessed["shape"] if self._preprocessed else self.input_shape
-
-
-class _Sized:
-    """A weight's size, on any backend."""
-
-    def __init__(self, weight: Any) -> None:
-        self.size = 1
-        for length in weight.shape:
-            self.size *= length
+        if self.preprocessing is None:
+            return self.input_shape
+        shape: Shape = self._measure_preprocessing(self.input_shape)["shape"]
+        return shape
 
 
 def hyperparameters(values: Mapping[str, Value]) -> Any:
@@ -446,14 +448,14 @@ def _checked_optimizer(optimizer: Any) -> str:
     return optimizer
 
 
-def _checked_number(name: str, value: Any, below: float = float("inf")) -> float | str:
+def _checked_number(name: str, value: Any, below: float = math.inf) -> float | str:
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if value != SEARCH and not (number and 0 <= value < below):
-        limit = "" if below == float("inf") else f" below {below:g}"
+        limit = "" if below == math.inf else f" below {below:g}"
         raise ValueError(
             f"{name}={value!r} was given. Expected 'search', or a number from 0 on{limit}."
         )
-    return value
+    return SEARCH if value == SEARCH else float(value)
 
 
 def _checked_bound(name: str, value: Any) -> int | None:

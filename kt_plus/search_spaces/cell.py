@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from itertools import combinations, combinations_with_replacement
 from typing import Any, NamedTuple
 
+from kt_plus.engine.history import Value
 from kt_plus.performance_estimation import fidelity
-from kt_plus.search_spaces.base import ArchitectureSpace, Values
+from kt_plus.search_spaces.base import ArchitectureSpace, Values, hyperparameters
 from kt_plus.search_spaces.blocks import dense
 from kt_plus.search_spaces.graph import Sketch
 from kt_plus.search_spaces.stages import checked_count, checked_reductions
@@ -189,6 +191,13 @@ class CellSpace(ArchitectureSpace):
         defaults = self.architecture.defaults()
         least = self.operations[0]  # "none" or "skip_connect"
         return {n: least if v in self.operations else v for n, v in defaults.items()}
+
+    def _hash(self, values: Mapping[str, Value]) -> str:
+        """That of the smallest network in which each kind of cell has the inputs that it has."""
+        small = copy.copy(self)
+        small.reductions = min(self.reductions, 1)
+        small.cells = min(self.cells, 1 if small.reductions else 2)
+        return small._network(hyperparameters(values), 1.0).hash()
 
     def _stem(self, sketch: Sketch, source: str, width: int) -> str:
         if self.data == "table":

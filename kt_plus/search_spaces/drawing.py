@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kt_plus.results.plots import new_axes
 from kt_plus.search_spaces.operations import label
@@ -161,7 +161,11 @@ def _draw_line(ax: Axes, points: list[tuple[float, float]], scale: float) -> Non
             codes.append(Path.LINETO)
         x, y = next_x, next_y
     path = Path(vertices, codes)
-    style = {"arrowstyle": "-|>", "mutation_scale": 8 * scale, "linewidth": 1.0 * scale}
+    style: dict[str, Any] = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 8 * scale,
+        "linewidth": 1.0 * scale,
+    }
     ax.add_patch(
         FancyArrowPatch(path=path, color="#555555", zorder=1, shrinkA=0, shrinkB=0, **style)
     )
@@ -175,7 +179,11 @@ def _draw_box(ax: Axes, graph: Graph, node: Node, x: float, y: float, scale: flo
     rank = len(graph.shapes[source[0]] if source else shape)
     corner = (x - BOX / 2 + 0.05, y - HEIGHT / 2 + 0.05)
     size = (BOX - 0.1, HEIGHT - 0.1)
-    style = {"facecolor": _colour(node.operation), "edgecolor": "#333333", "zorder": 2}
+    style: dict[str, Any] = {
+        "facecolor": _colour(node.operation),
+        "edgecolor": "#333333",
+        "zorder": 2,
+    }
     ax.add_patch(
         FancyBboxPatch(*(corner, *size), boxstyle="round,pad=0.05", linewidth=0.8 * scale, **style)
     )

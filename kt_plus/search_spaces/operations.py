@@ -100,15 +100,16 @@ def _dense(s: Settings, rank: int, name: str) -> Any:
 
 def _recurrent(gates: int, biases: int) -> Callable[[Settings, Shape], int]:
     def parameters(s: Settings, shape: Shape) -> int:
-        units, features = s["units"], shape[-1] or 0
-        return gates * units * (features + units + biases)
+        units = int(s["units"])
+        return gates * units * (_channels(shape) + units + biases)
 
     return parameters
 
 
 def _recurrent_multiply_adds(gates: int) -> Callable[[Settings, Shape, Shape], int]:
     def multiply_adds(s: Settings, i: Shape, o: Shape) -> int:
-        return positions(i) * gates * s["units"] * (_channels(i) + s["units"])
+        units = int(s["units"])
+        return positions(i) * gates * units * (_channels(i) + units)
 
     return multiply_adds
 
@@ -131,7 +132,7 @@ def _depthwise_weights(s: Settings, i: Shape) -> int:
 
 
 def _dense_weights(s: Settings, i: Shape) -> int:
-    return _channels(i) * s["units"]
+    return _channels(i) * int(s["units"])
 
 
 KINDS: dict[str, Kind] = {
@@ -148,7 +149,8 @@ KINDS: dict[str, Kind] = {
         multiply_adds=lambda s, i, o: positions(o) * _depthwise_weights(s, i),
     ),
     "batch_norm": Kind(
-        lambda s, rank, name: keras.layers.BatchNormalization(name=name),
+        # Keras's own momentum, 0.99, needs some 500 steps before validation means anything.
+        lambda s, rank, name: keras.layers.BatchNormalization(momentum=0.9, name=name),
         parameters=lambda s, i: 2 * _channels(i),
         untrained=lambda s, i: 2 * _channels(i),
     ),

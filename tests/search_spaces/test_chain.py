@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import keras
 import keras_tuner
 import numpy as np
 import pytest
@@ -91,6 +92,17 @@ def test_width_and_number_of_slots_follow_the_fidelity():
     assert narrow.shapes["slot1"] == (8, 8, 4)
     short = space.graph(hyperparameters(held | {"tuner/cells": 0.5}))
     assert [n.name for n in short.nodes if n.name.startswith("slot")] == ["slot1", "slot3"]
+
+
+def test_images_may_be_smaller_at_a_lower_fidelity():
+    def preprocessing(tensor):
+        return keras.layers.Rescaling(1 / 255)(tensor)
+
+    for before in (None, preprocessing):
+        space = ChainSpace((8, 12, 1), 3, widths=(4,), preprocessing=before)
+        half = space.build(hyperparameters({"tuner/resolution": 0.5}))
+        assert half.input_shape == (None, 4, 6, 1)
+        assert half.count_params() == space.graph(hyperparameters({})).parameters
 
 
 @pytest.mark.parametrize(
