@@ -6,6 +6,7 @@ has crashed, and changes nothing there; a policy is told by the tuner only. They
 """
 
 from kt_plus.results.agreement import plot_rank_agreement, rank_agreement
+from kt_plus.results.architectures import plot_architecture, plot_trade_off
 from kt_plus.results.coordinates import plot_parallel_coordinates
 from kt_plus.results.exports import to_optuna
 from kt_plus.results.frame import runs_to_dataframe, to_dataframe
@@ -15,6 +16,7 @@ from kt_plus.results.plots import plot_trial
 from kt_plus.results.policy import plot_policy, policy_to_dataframe
 
 __all__ = [
+    "plot_architecture",
     "plot_best_so_far",
     "plot_family_tree",
     "plot_learning_curves",
@@ -22,6 +24,7 @@ __all__ = [
     "plot_policy",
     "plot_rank_agreement",
     "plot_searches",
+    "plot_trade_off",
     "plot_trial",
     "policy_to_dataframe",
     "rank_agreement",

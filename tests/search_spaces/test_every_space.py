@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kt_plus.engine.space import Space
-from kt_plus.search_spaces import ChainSpace
+from kt_plus.search_spaces import ArchitectureSpace, ChainSpace
 from kt_plus.search_spaces.base import hyperparameters
 from tests.search_spaces.networks import SPACES, data_of
 
@@ -120,6 +120,25 @@ def test_preprocessing_is_part_of_the_model_and_of_its_parameters(tmp_path):
     np.testing.assert_allclose(*(keras.ops.convert_to_numpy(m(x)) for m in (loaded, model)))
     with pytest.raises(ValueError, match=r"graph.build\(preprocessing=\.\.\.\)"):
         graph.build()
+
+
+def test_a_space_of_ones_own_takes_one_method():
+    class Wide(ArchitectureSpace):
+        """One layer, of a width that is searched."""
+
+        def body(self, hp, sketch, source, share):
+            units = hp.Choice("units", [4, 8, 16], default=16)
+            return sketch.add("wide", "dense", source, units=int(units * share))
+
+    space = Wide((5,), 3, data="table", max_parameters=190)
+    assert space.smallest() == {"units": 4, "dropout": 0.0}
+    assert [space.valid({"units": units}) for units in (4, 8, 16)] == [True, True, False]
+    rng = np.random.default_rng(0)
+    values = {"units": 4}
+    assert {space.mutate(values, rng)["units"] for _ in range(9)} == {8}
+    model = space.build(hyperparameters({"units": 16}))
+    assert model.get_layer("wide_dense").units == 8
+    assert searched(space).is_finite is False
 
 
 @pytest.mark.parametrize(
