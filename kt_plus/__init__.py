@@ -10,7 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kt_plus import distribute, oracles, results, testing, tuners
+    from kt_plus import distribute, oracles, results, search_spaces, testing, tuners
     from kt_plus.engine.history import DONE, WAIT, History, Proposal, Record, Verdict
     from kt_plus.engine.oracle import Oracle
     from kt_plus.engine.space import Space
@@ -56,6 +56,7 @@ _MODULES = {
     "fidelity": "kt_plus.performance_estimation.fidelity",
     "oracles": "kt_plus.oracles",
     "results": "kt_plus.results",
+    "search_spaces": "kt_plus.search_spaces",
     "stopping": "kt_plus.performance_estimation.stopping",
     "testing": "kt_plus.testing",
     "tuners": "kt_plus.tuners",
@@ -85,6 +86,7 @@ __all__ = [
     "oracles",
     "report",
     "results",
+    "search_spaces",
     "stopping",
     "testing",
     "tuners",

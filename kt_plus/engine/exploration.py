@@ -78,7 +78,11 @@ def explore_configuration(hypermodel: Any, oracle: Any, values: dict[str, Any]) 
     hp.values.update(values)
     _build(hypermodel, hp)
     oracle.update_space(hp)
-    oracle.space.check(values)
+    if not oracle.space.admits(oracle.space.check(values)):
+        raise ValueError(
+            f"initial_configurations has {values}, which the hypermodel's `valid` does not allow. "
+            "Expected configurations that it allows: change this one, or raise the bound."
+        )
 
 
 def _build(hypermodel: Any, hp: Any) -> None:

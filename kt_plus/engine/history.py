@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Literal, overload
 
@@ -121,22 +122,41 @@ WAIT: Final = Signal.WAIT
 DONE: Final = Signal.DONE
 
 
+Fingerprint = Callable[[Mapping[str, Value]], str]
+"""A string that configurations share which come to the same."""
+
+
 class _Tried:
     """The configurations tried, found again in constant time."""
 
-    def __init__(self) -> None:
+    def __init__(self, fingerprint: Fingerprint | None = None) -> None:
+        self.fingerprint = fingerprint
+        self._alike: Counter[str] = Counter()
+        self._fingerprints: dict[frozenset[tuple[str, Value]], str] = {}
         self._exactly: Counter[frozenset[tuple[str, Value]]] = Counter()
         self._by_asked: dict[tuple[str, ...], Counter[tuple[Value, ...]]] = {}
 
     def count(self, record: Record, by: int) -> None:
         self._exactly[frozenset(record.values.items())] += by
+        if (fingerprint := self._fingerprint_of(record)) is not None:
+            self._alike[fingerprint] += by
         if record.unused is not None:
             asked = tuple(sorted(record.values.keys() - record.unused))
             seen = self._by_asked.setdefault(asked, Counter())
             seen[tuple(record.values[name] for name in asked)] += by
 
+    def _fingerprint_of(self, record: Record) -> str | None:
+        """That of a trial; none of an earlier search's, whose values may be of another space."""
+        values = frozenset(record.values.items())
+        if self.fingerprint is not None and values not in self._fingerprints:
+            with contextlib.suppress(Exception):
+                self._fingerprints[values] = self.fingerprint(record.values)
+        return self._fingerprints.get(values)
+
     def __contains__(self, values: Mapping[str, Value]) -> bool:
         if self._exactly[frozenset(values.items())] > 0:
+            return True
+        if self.fingerprint is not None and self._alike[self.fingerprint(values)] > 0:
             return True
         return any(
             all(name in values for name in asked) and seen[tuple(values[n] for n in asked)] > 0
@@ -197,6 +217,12 @@ class History(Sequence[Record]):
             self._completed.insert(self._rank(record), record)
             if self._best is None or self._merit(record) > self._merit(self._best):
                 self._best = record if record.full_fidelity else self._best
+
+    def identify_by(self, fingerprint: Fingerprint | None) -> None:
+        """Takes configurations of one fingerprint for the same. For the engine only."""
+        self._tried = _Tried(fingerprint)
+        for record in self._records:
+            self._tried.count(record, 1)
 
     def _rank(self, record: Record) -> int:
         position = self._position[record.trial_id]

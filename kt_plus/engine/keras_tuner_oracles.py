@@ -17,7 +17,7 @@ import numpy as np
 
 from kt_plus.engine.history import DONE, WAIT, Proposal, Record, Signal
 from kt_plus.engine.oracle import Oracle, check_whole
-from kt_plus.search_strategies.base import draw_untried
+from kt_plus.search_strategies.base import draw_untried, is_untried
 
 
 class BayesianOptimizationOracle(Oracle, keras_tuner.oracles.BayesianOptimizationOracle):
@@ -64,8 +64,9 @@ class BayesianOptimizationOracle(Oracle, keras_tuner.oracles.BayesianOptimizatio
         self.gpr.random_state = seed
         with _trials_as_learnt(self):
             answer = keras_tuner.oracles.BayesianOptimizationOracle.populate_space(self, trial_id)
-        if answer["status"] == "RUNNING" and not self.history.tried(answer["values"]):
-            return Proposal(answer["values"])
+        values = answer["values"]
+        if answer["status"] == "RUNNING" and is_untried(self.space, self.history, values):
+            return Proposal(values)
         return draw_untried(self.space, self.history, self._rng())
 
 

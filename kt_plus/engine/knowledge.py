@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, Literal, get_args
 
-from kt_plus.engine.history import History, Record, Verdict
+from kt_plus.engine.history import Fingerprint, History, Record, Verdict
 from kt_plus.engine.ledger import Note, StopNote, is_finite
 from kt_plus.performance_estimation.stopping.replay import as_stopped, comparable
 
@@ -44,6 +44,7 @@ class Knowledge:
         self.has_rungs, self._has_runs = has_rungs, False
         self._notes: dict[str, Note | None] = {}
         self._parts: dict[tuple[int | None, int | None], Knowledge] = {}
+        self._fingerprint: Fingerprint | None = None
         self.observed = History(sign=sign)
         self.learnt = self.observed if stopped_trials == "observed" else History(sign=sign)
         if dry:
@@ -83,7 +84,15 @@ class Knowledge:
     def emptied(self) -> Knowledge:
         """The same, of nothing yet."""
         dry = self.observed.dry is not None
-        return Knowledge(self.observed.sign, self.stopped_trials, dry, self.has_rungs)
+        empty = Knowledge(self.observed.sign, self.stopped_trials, dry, self.has_rungs)
+        empty.identify_by(self._fingerprint)
+        return empty
+
+    def identify_by(self, fingerprint: Fingerprint | None) -> None:
+        """Takes configurations of one fingerprint for the same."""
+        self._fingerprint = fingerprint
+        for history in {id(h): h for h in (self.observed, self.learnt)}.values():
+            history.identify_by(fingerprint)
 
     def _learnt(self, record: Record, stop: StopNote | None) -> Record:
         if stop is None or record.status != "completed":

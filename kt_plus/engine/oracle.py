@@ -33,7 +33,7 @@ from kt_plus.engine.ledger import (
 )
 from kt_plus.engine.progress import Progress
 from kt_plus.engine.seeds import proposal_rng, search_seed
-from kt_plus.engine.space import Space
+from kt_plus.engine.space import Hooks, Space
 from kt_plus.performance_estimation.fidelity import Ladder
 from kt_plus.performance_estimation.stopping import Stopper, stopper_of
 from kt_plus.performance_estimation.stopping.base import is_dry
@@ -159,6 +159,7 @@ class Oracle(keras_tuner.Oracle):
         self._trial_began: dict[str, float] = {}
         self._judge = Judge(self.stopping)
         self._space: tuple[tuple[int, int], Space] = ((0, 0), Space())
+        self.hooks = Hooks()
         # Keras Tuner's own display sorts all trials at every print; it serves verbose=2.
         self._display = Progress(self, tables=self._display)
 
@@ -184,8 +185,13 @@ class Oracle(keras_tuner.Oracle):
         entries = self.hyperparameters.space
         version = (id(self.hyperparameters), len(entries))
         if self._space[0] != version:
-            self._space = (version, Space.from_hyperparameters(entries))
+            self._space = (version, Space.from_hyperparameters(entries, self.hooks))
         return self._space[1]
+
+    def learn_hooks(self, hypermodel: Any) -> None:
+        """Heeds what the hypermodel knows of its own space: see `kt_plus.engine.space.Hooks`."""
+        self.hooks, self._space = Hooks.of(hypermodel), ((0, 0), Space())
+        self.knowledge.identify_by(self.hooks.fingerprint)
 
     # Keras Tuner decorates these three with `synchronized`, whose lock stays held after an
     # exception and which keeps every oracle alive for ever; a lock of our own does neither.

@@ -16,6 +16,38 @@ Values = dict[str, Value]
 Genes = dict[Dimension, Value]
 
 
+HOOKED = 0.5
+"""How often a mutation is one of the hypermodel's own, where it has any."""
+
+DRAWS = 1000
+"""How many configurations are drawn at most to find one that the hypermodel calls valid."""
+
+VARIATIONS = 100
+"""How many mutations or crosses are made at most to find a valid one."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a hypermodel knows of its space beyond the list of hyperparameters, if it does.
+
+    Args:
+        valid: Whether a configuration may be tried, such as for the size of its network.
+        mutate: Another configuration made of one, such as by rewiring its network. It must
+            use no randomness but that of the generator that it is given.
+        fingerprint: A string that configurations share which come to the same.
+    """
+
+    valid: Callable[[Mapping[str, Value]], bool] | None = None
+    mutate: Callable[[Mapping[str, Value], np.random.Generator], Mapping[str, Value]] | None = None
+    fingerprint: Callable[[Mapping[str, Value]], str] | None = None
+
+    @classmethod
+    def of(cls, hypermodel: Any) -> Hooks:
+        """Those of its methods that bear these names."""
+        methods = {name: getattr(hypermodel, name, None) for name in cls.__dataclass_fields__}
+        return cls(**{name: method for name, method in methods.items() if callable(method)})
+
+
 @dataclass(frozen=True)
 class Change:
     """A configuration made from another one, and the names whose values differ."""
@@ -34,6 +66,8 @@ class Space:
 
     Args:
         dimensions: The hyperparameters, in any order.
+        hooks: What the hypermodel adds. All that is drawn, mutated, crossed or enumerated is
+            valid by these.
 
     Example:
     ```python
@@ -42,15 +76,18 @@ class Space:
     ```
     """
 
-    def __init__(self, dimensions: Iterable[Dimension] = ()) -> None:
+    def __init__(self, dimensions: Iterable[Dimension] = (), hooks: Hooks | None = None) -> None:
+        self.hooks = hooks or Hooks()
         self.dimensions = _parents_first(list(dict.fromkeys(dimensions)))
         by_name = sorted(self.dimensions, key=lambda d: (d.name, repr(d.conditions)))
         self._drawn = _parents_first(by_name)
 
     @classmethod
-    def from_hyperparameters(cls, hyperparameters: Iterable[Any]) -> Space:
+    def from_hyperparameters(
+        cls, hyperparameters: Iterable[Any], hooks: Hooks | None = None
+    ) -> Space:
         """The same space, told by the `space` list of a `keras_tuner.HyperParameters`."""
-        return cls(dimension_from(hp) for hp in hyperparameters)
+        return cls((dimension_from(hp) for hp in hyperparameters), hooks)
 
     def __repr__(self) -> str:
         return f"Space({', '.join(d.name for d in self.dimensions)})"
@@ -72,9 +109,25 @@ class Space:
         """`values` with the default of every active hyperparameter that they lack."""
         return _named(self._express(lambda d: values.get(d.name, d.default)))
 
+    def admits(self, values: Mapping[str, Value]) -> bool:
+        """Whether the hypermodel calls a configuration valid."""
+        return self.hooks.valid is None or bool(self.hooks.valid(values))
+
     def draw(self, rng: np.random.Generator) -> Values:
-        """A configuration drawn uniformly, each hyperparameter on its own scale."""
-        return self._complete({}, rng)
+        """A configuration drawn uniformly, each hyperparameter on its own scale.
+
+        Raises:
+            ValueError: If the hypermodel calls none of `DRAWS` valid.
+        """
+        for _ in range(DRAWS):
+            values = self._complete({}, rng)
+            if self.admits(values):
+                return values
+        raise ValueError(
+            f"Of {DRAWS} configurations drawn at random, the hypermodel's `valid` allows none. "
+            "Expected a bound that a fair share of the space is within: give a larger one, or a "
+            "space of smaller networks."
+        )
 
     def mutate(
         self, values: Mapping[str, Value], rng: np.random.Generator, frozen: Collection[str] = ()
@@ -86,6 +139,15 @@ class Space:
             rng: The source of randomness.
             frozen: Names to leave alone, such as those that the model never asked for.
         """
+        for _ in range(VARIATIONS):
+            change = self._mutate_by_hook(values, rng) or self._mutate_one(values, rng, frozen)
+            if self.admits(change.values):
+                return change
+        return _change(values, self.draw(rng))
+
+    def _mutate_one(
+        self, values: Mapping[str, Value], rng: np.random.Generator, frozen: Collection[str]
+    ) -> Change:
         genes = self.active(values)
         free = [d for d in self._drawn if d in genes and d.size > 1]
         candidates = [d for d in free if d.name not in frozen] or free
@@ -95,17 +157,36 @@ class Space:
         child = self._complete({**genes, gene: gene.mutate(genes[gene], rng)}, rng)
         return _change(values, child)
 
+    def _mutate_by_hook(
+        self, values: Mapping[str, Value], rng: np.random.Generator
+    ) -> Change | None:
+        if self.hooks.mutate is None or rng.random() >= HOOKED:
+            return None
+        child = self.hooks.mutate(dict(values), rng)
+        for name, value in child.items():
+            if not any(d.name == name and d.contains(value) for d in self.dimensions):
+                raise ValueError(
+                    f"The hypermodel's `mutate` gave {name!r} the value {value!r}. Expected values "
+                    "of the search space only: mend that method."
+                )
+        change = _change(values, self._complete(self.active(child), rng))
+        return change if change.changed else None
+
     def cross(
         self, mother: Mapping[str, Value], father: Mapping[str, Value], rng: np.random.Generator
     ) -> Change:
         """Uniform crossover: each hyperparameter comes from either parent with equal chance."""
         first, second = self.active(mother), self.active(father)
-        genes: Genes = {}
-        for d in self._drawn:
-            sources = [parent[d] for parent in (first, second) if d in parent]
-            if sources:
-                genes[d] = sources[rng.integers(len(sources))]
-        return _change(mother, self._complete(genes, rng))
+        for _ in range(VARIATIONS):
+            genes: Genes = {}
+            for d in self._drawn:
+                sources = [parent[d] for parent in (first, second) if d in parent]
+                if sources:
+                    genes[d] = sources[rng.integers(len(sources))]
+            child = self._complete(genes, rng)
+            if self.admits(child):
+                return _change(mother, child)
+        return self.mutate(mother, rng)
 
     def encode(self, values: Mapping[str, Value]) -> np.ndarray:
         """A point of the unit cube, one coordinate a dimension; NaN where it is inactive."""
@@ -126,7 +207,7 @@ class Space:
             samples: How many values, evenly spaced on its scale, stand for a
                 hyperparameter without a step; `None` takes every whole number.
         """
-        yield from self._enumerate(0, {}, samples)
+        yield from filter(self.admits, self._enumerate(0, {}, samples))
 
     @property
     def by_name(self) -> tuple[Dimension, ...]:

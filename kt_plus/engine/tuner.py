@@ -113,6 +113,8 @@ class Tuner(keras_tuner.Tuner):
         storage.make_folder(str(kwargs.get("directory") or "."))
         if self._is_worker():
             kwargs["overwrite"] = False  # the chief has overwritten, and may be running
+        if isinstance(oracle, Oracle):
+            oracle.learn_hooks(hypermodel)
         super().__init__(oracle, hypermodel, **kwargs)
         if self.folds is not None:
             self.executions_per_trial *= len(self.folds)

@@ -7,6 +7,7 @@ the importance of hyperparameters need `optuna`.
 """
 
 from kt_plus.results.agreement import plot_rank_agreement, rank_agreement
+from kt_plus.results.architectures import plot_architecture, plot_trade_off
 from kt_plus.results.coordinates import plot_parallel_coordinates
 from kt_plus.results.exports import to_optuna
 from kt_plus.results.frame import runs_to_dataframe, to_dataframe
@@ -19,6 +20,7 @@ from kt_plus.results.tensorboard import to_tensorboard
 
 __all__ = [
     "importance_to_dataframe",
+    "plot_architecture",
     "plot_best_so_far",
     "plot_family_tree",
     "plot_importance",
@@ -27,6 +29,7 @@ __all__ = [
     "plot_policy",
     "plot_rank_agreement",
     "plot_searches",
+    "plot_trade_off",
     "plot_trial",
     "policy_to_dataframe",
     "rank_agreement",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from kt_plus.engine.history import DONE, WAIT, History, Proposal, Signal
+from kt_plus.engine.history import DONE, WAIT, History, Proposal, Signal, Value
 from kt_plus.engine.space import Space
 
 ATTEMPTS = 100
@@ -43,13 +43,18 @@ class Strategy(Protocol):
         """
 
 
+def is_untried(space: Space, history: History, values: Mapping[str, Value]) -> bool:
+    """Whether a configuration may be tried, and has not been."""
+    return not history.tried(values) and space.admits(values)
+
+
 def untried(
     space: Space, history: History, rng: np.random.Generator, vary: Callable[[], Proposal]
 ) -> Proposal | Signal:
     """The first proposal of `vary` that no trial has tried; a random one if all have been."""
     for _ in range(ATTEMPTS):
         proposal = vary()
-        if not history.tried(proposal.values):
+        if is_untried(space, history, proposal.values):
             return proposal
     return draw_untried(space, history, rng)
 

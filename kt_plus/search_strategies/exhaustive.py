@@ -9,7 +9,7 @@ import numpy as np
 
 from kt_plus.engine.history import History, Proposal, Signal, Value
 from kt_plus.engine.space import Space, Values
-from kt_plus.search_strategies.base import draw_untried, exhausted
+from kt_plus.search_strategies.base import draw_untried, exhausted, is_untried
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Grid:
         # grown since, and trials may have been given from outside.
         for values in (self._next(space, history[-1].values) if len(history) else None, begin):
             while values is not None:
-                if not history.tried(values):
+                if is_untried(space, history, values):
                     return Proposal(values)
                 values = self._next(space, values)
         return exhausted(history)

@@ -200,3 +200,19 @@ def test_what_a_search_knows_and_says_is_frozen(thing):
 def test_signals_are_told_by_their_names():
     assert (repr(WAIT), repr(DONE)) == ("WAIT", "DONE")
     assert WAIT is not DONE
+
+
+def test_configurations_of_one_fingerprint_count_as_tried():
+    def fingerprint(values):
+        return str(sorted(values["layers"].split(",")))
+
+    history = History([Record("0", {"layers": "a,b"}), Record("1", {"other": "space"})])
+    assert not history.tried({"layers": "b,a"})
+    history.identify_by(fingerprint)
+    assert history.tried({"layers": "b,a"})
+    assert history.tried({"other": "space"})  # as before, though it has no fingerprint
+    assert not history.tried({"layers": "a"})
+    history.put(Record("2", {"layers": "a"}))
+    history.put(Record("2", {"layers": "c"}))
+    assert history.tried({"layers": "c"})
+    assert not history.tried({"layers": "a"})

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from kt_plus.engine.dimensions import Condition, Discrete, Numeric
-from kt_plus.engine.space import Space
+from kt_plus.engine.space import Hooks, Space
 from kt_plus.testing import SPACES
 from tests.engine.generators import discretes, rngs, spaces
 from tests.errors import raises_in_three_parts
@@ -295,3 +295,71 @@ def test_check_refuses_a_value_that_is_not_allowed():
         ValueError, happened="0.7 is not a value of 'a_rate'", expected="0.5"
     ):
         SPACES["nested"].check({"depth": 2, "bottleneck": True, "a_rate": 0.7})
+
+
+FLAT = Space([Discrete("a", tuple(range(10))), Discrete("b", tuple(range(10)))])
+
+
+def hooked(**hooks):
+    return Space(FLAT.dimensions, Hooks(**hooks))
+
+
+@given(rngs())
+def test_whatever_a_space_makes_is_valid(rng):
+    space = hooked(valid=lambda values: values["a"] + values["b"] <= 3)
+    mother, father = space.draw(rng), space.draw(rng)
+    for values in (
+        mother,
+        space.mutate(mother, rng).values,
+        space.cross(mother, father, rng).values,
+        *space.enumerate(),
+    ):
+        assert space.admits(values)
+        assert values["a"] + values["b"] <= 3
+    assert len(list(space.enumerate())) == 10
+
+
+def test_a_space_in_which_nothing_is_valid_says_so():
+    space = hooked(valid=lambda values: False)
+    with raises_in_three_parts(
+        ValueError, happened="Of 1000 configurations", expected="Expected a bound"
+    ):
+        space.draw(stable(0))
+
+
+def test_half_of_the_mutations_are_the_hypermodels_own():
+    space = hooked(mutate=lambda values, rng: {"a": 9 - values["a"], "b": 9 - values["b"]})
+    start = {"a": 1, "b": 2}
+    children = [space.mutate(start, stable(seed)) for seed in range(200)]
+    own = [child for child in children if child.values == {"a": 8, "b": 7}]
+    assert 70 < len(own) < 130
+    assert all(set(child.changed) == {"a", "b"} for child in own)
+    assert all(child.values != start for child in children)
+
+
+def test_a_hypermodel_that_changes_nothing_leaves_mutation_to_the_space():
+    space = hooked(mutate=lambda values, rng: values)
+    start = {"a": 1, "b": 2}
+    assert all(len(space.mutate(start, stable(seed)).changed) == 1 for seed in range(50))
+
+
+def test_a_hypermodel_that_leaves_the_space_is_told_so():
+    for wrong in ({"a": 10, "b": 0}, {"c": 1}):
+        space = hooked(mutate=lambda values, rng, wrong=wrong: wrong)
+        with raises_in_three_parts(
+            ValueError, happened=f"{next(iter(wrong.items()))[1]}", expected="Expected values"
+        ):
+            for seed in range(10):
+                space.mutate({"a": 1, "b": 2}, stable(seed))
+
+
+def test_hooks_are_the_methods_of_a_hypermodel_that_has_them():
+    class Hypermodel:
+        valid = True  # of somebody else's, and no method
+
+        def mutate(self, values, rng):
+            return values
+
+    model = Hypermodel()
+    assert Hooks.of(model) == Hooks(mutate=model.mutate)
+    assert Hooks.of(lambda hp: None) == Hooks.of(None) == Hooks()

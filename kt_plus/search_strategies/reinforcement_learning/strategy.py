@@ -10,7 +10,7 @@ import numpy as np
 
 from kt_plus.engine.history import History, Proposal, Signal
 from kt_plus.engine.space import Space
-from kt_plus.search_strategies.base import draw_untried
+from kt_plus.search_strategies.base import draw_untried, is_untried
 from kt_plus.search_strategies.reinforcement_learning.insight import (
     Policy,
     policies,
@@ -77,7 +77,7 @@ class PolicySampling:
         parameters = learner.controller.views(learner.parameters)
         for temperature in TEMPERATURES:
             for values in learner.controller.sample(parameters, SAMPLES, rng, temperature):
-                if not history.tried(values):
+                if is_untried(space, history, values):
                     return Proposal(values)
         return draw_untried(space, history, rng)
 

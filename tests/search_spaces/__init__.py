@@ -1,0 +1,1 @@
+"""Tests of `kt_plus.search_spaces`."""

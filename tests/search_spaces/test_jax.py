@@ -1,0 +1,51 @@
+"""Search spaces with Keras on JAX."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import tempfile
+
+import keras
+import numpy as np
+
+import kt_plus
+from kt_plus.search_spaces.base import hyperparameters
+from tests.search_spaces.networks import SPACES, data_of
+
+assert keras.backend.backend() == "jax"
+for name, make in SPACES.items():
+    space = make()
+    values = space.architecture.draw(np.random.default_rng(0))
+    graph, model = space.graph(hyperparameters(values)), space.build(hyperparameters(values))
+    assert graph.parameters == model.count_params(), name
+    assert model(data_of(space)[0]).shape == (16, 3), name
+    print(name)
+
+space = SPACES["chain-table"]()
+with tempfile.TemporaryDirectory() as folder:
+    tuner = kt_plus.EvolutionarySearch(
+        space, "loss", max_trials=3, seed=0, random_trials=2, directory=folder
+    )
+    tuner.search(*data_of(space), epochs=2, verbose=0)
+    model = tuner.get_best_models()[0]
+    model.save(f"{folder}/best.keras")
+    keras.saving.load_model(f"{folder}/best.keras")
+print("searched")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
+def test_every_space_works_on_jax():
+    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", PROGRAM]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "searched"
