@@ -55,8 +55,9 @@ def divided(array: Array, source: Units, axis: int) -> Array:
     """Net2Wider's outgoing weights: those of repeated units are shared out, new ones have none."""
     number = counts(source, array.shape[axis])
     share = np.where(source == NEW, 0.0, 1.0 / np.maximum(number, 1)[np.maximum(source, 0)])
-    found: Array = np.take(array, np.maximum(source, 0), axis=axis)
-    return found * np.expand_dims(share, tuple(range(1, -axis)))
+    shared: Array = np.take(array, np.maximum(source, 0), axis=axis)
+    shared = shared * np.expand_dims(share, tuple(range(1, -axis)))
+    return shared
 
 
 def widened(kernel: Array, inputs: Units, units: Units, initial: Array) -> Array:

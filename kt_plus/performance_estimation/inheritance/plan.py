@@ -76,7 +76,7 @@ class Report:
     def __str__(self) -> str:
         counts = ", ".join(f"{number} {how}" for how, number in self.counts.items())
         return f"{counts or 'no layers'}; " + (
-            "computes what its parent does" if self.preserved else f"another function: {self.why}"
+            "its parent's function" if self.preserved else f"another function: {self.why}"
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -205,9 +205,9 @@ def _mixing(
 def _copies(units: Units) -> Array:
     """The units that stand for the same as one before them."""
     first = np.unique(units, return_index=True)[1]
-    repeats = np.ones(len(units), dtype=bool)
+    repeats: Array = units != NEW
     repeats[first] = False
-    return repeats & (units != NEW)
+    return repeats
 
 
 def _kernel(plan: Plan, pair: Pair) -> Fit:
