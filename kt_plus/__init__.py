@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kt_plus.engine.oracle import Oracle
     from kt_plus.engine.space import Space
     from kt_plus.performance_estimation import fidelity, stopping
+    from kt_plus.performance_estimation.inheritance import WeightInheritance
     from kt_plus.results.html import report
     from kt_plus.search_strategies.base import Strategy
     from kt_plus.tuners import (
@@ -47,6 +48,7 @@ _HOMES = {
     "kt_plus.engine.oracle": ("Oracle",),
     "kt_plus.engine.history": ("DONE", "WAIT", "History", "Proposal", "Record", "Verdict"),
     "kt_plus.engine.space": ("Space",),
+    "kt_plus.performance_estimation.inheritance": ("WeightInheritance",),
     "kt_plus.results.html": ("report",),
     "kt_plus.search_strategies.base": ("Strategy",),
 }
@@ -81,6 +83,7 @@ __all__ = [
     "SuccessiveHalving",
     "Tuner",
     "Verdict",
+    "WeightInheritance",
     "distribute",
     "fidelity",
     "oracles",

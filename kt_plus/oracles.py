@@ -104,6 +104,7 @@ class EvolutionarySearchOracle(Oracle):
         random_trials: int | None = None,
         crossover: float = 0.8,
         removal: str = "oldest",
+        inherit_weights: Any = False,
         **options: Any,
     ) -> None:
         super().__init__(
@@ -123,6 +124,7 @@ class EvolutionarySearchOracle(Oracle):
                 crossover=crossover,
                 removal=removal,
             ),
+            inherit_weights=inherit_weights,
             **options,
         )
 

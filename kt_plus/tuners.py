@@ -2,8 +2,8 @@
 
 Besides the arguments listed with each, all of them take those of `kt_plus.Oracle`
 (`stopping`, `stopped_trials`, `max_time`, `max_epochs_total`, `initial_configurations`,
-`history`) and those of `keras_tuner.Tuner` (`directory`, `project_name`, `overwrite`,
-`executions_per_trial`, ...), by name.
+`history`, `keep_checkpoints`) and those of `keras_tuner.Tuner` (`directory`, `project_name`,
+`overwrite`, `executions_per_trial`, ...), by name.
 """
 
 from __future__ import annotations
@@ -63,6 +63,9 @@ class EvolutionarySearch(Tuner):
             `max_trials`, from 5 to 10, by default.
         crossover: The chance in [0, 1] that a child has two parents.
         removal: Who leaves the population, `"oldest"` or `"worst"`.
+        inherit_weights: Whether a child begins with the weights of its parent's best epoch, as
+            far as they fit: `True`, or a `kt_plus.WeightInheritance`. Its score is then none
+            from scratch; `retrain_best` trains the best ones so.
         **kwargs: The options of `kt_plus.Oracle`, and the arguments of `keras_tuner.Tuner`.
 
     Raises:
@@ -97,6 +100,7 @@ class EvolutionarySearch(Tuner):
         random_trials: int | None = None,
         crossover: float = 0.8,
         removal: str = "oldest",
+        inherit_weights: Any = False,
         **kwargs: Any,
     ) -> None:
         oracle = oracles.EvolutionarySearchOracle(
@@ -113,6 +117,7 @@ class EvolutionarySearch(Tuner):
             random_trials=random_trials,
             crossover=crossover,
             removal=removal,
+            inherit_weights=inherit_weights,
             **_options(kwargs),
         )
         super().__init__(oracle, hypermodel, **kwargs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -112,6 +112,10 @@ class HyperbandOracle(Oracle, keras_tuner.oracles.HyperbandOracle):
             return WAIT if answer["status"] == "IDLE" else DONE
         values = answer["values"]
         return Proposal(values, values.get("tuner/trial_id"), rung=values["tuner/round"])
+
+    def needed_trials(self) -> Collection[str]:
+        rounds = (info for bracket in self._brackets for info in bracket["rounds"])
+        return {info["id"] for each in rounds for info in each}
 
     def reload(self) -> None:
         super().reload()

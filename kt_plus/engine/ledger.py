@@ -125,6 +125,9 @@ class Note:
         full_fidelity: Whether it is trained as the user asked.
         fidelity: What it is trained at, in words, if there is a ladder.
         runs: The objective's value of each of its runs, one for each execution or fold.
+        inherited: How many epochs its parent, and those before it, were trained for the weights
+            that it began with; 0 if it was trained from scratch.
+        inheritance: What it has inherited, in words, if it was to inherit something.
         crashes: How often in a row its process has died without a new epoch.
         crash_epochs: How many epochs were known when it died.
     """
@@ -148,6 +151,8 @@ class Note:
     full_fidelity: bool = True
     fidelity: str | None = None
     runs: tuple[float, ...] = ()
+    inherited: int = 0
+    inheritance: str | None = None
     crashes: int = 0
     crash_epochs: int = -1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -14,7 +14,7 @@ import keras_tuner
 import numpy as np
 from keras_tuner.engine import trial as kt_trial
 
-from kt_plus.engine import project, rungs, storage
+from kt_plus.engine import inheritance, project, rungs, storage
 from kt_plus.engine.budget import Budget
 from kt_plus.engine.history import WAIT, History, Proposal, Record, Signal, Value
 from kt_plus.engine.judge import Judge
@@ -32,9 +32,11 @@ from kt_plus.engine.ledger import (
     without_reserved,
 )
 from kt_plus.engine.progress import Progress
+from kt_plus.engine.retention import DEFAULT, Retention
 from kt_plus.engine.seeds import proposal_rng, search_seed
 from kt_plus.engine.space import Hooks, Space
 from kt_plus.performance_estimation.fidelity import Ladder
+from kt_plus.performance_estimation.inheritance.options import inheritance_of
 from kt_plus.performance_estimation.stopping import Stopper, stopper_of
 from kt_plus.performance_estimation.stopping.base import is_dry
 from kt_plus.search_strategies.base import Strategy, draw_untried
@@ -48,6 +50,7 @@ OPTIONS = (
     "max_epochs_total",
     "initial_configurations",
     "history",
+    "keep_checkpoints",
 )
 """The arguments that every search of kt_plus has beyond Keras Tuner's."""
 
@@ -77,6 +80,8 @@ class Oracle(keras_tuner.Oracle):
         ladder: What each rung trains at, for a strategy that proposes rungs: a
             `kt_plus.fidelity`, or a list of several. Only trials of the last rung, which is the
             full fidelity, can be the best.
+        inherit_weights: Whether a trial begins with the weights of the trial that it was derived
+            from, for a strategy that tells it: `True`, or a `kt_plus.WeightInheritance`.
         stopping: What ends hopeless trials early: a `kt_plus.stopping` rule, or "auto" for
             the default one.
         stopped_trials: What the strategy learns from a trial that was stopped: "observed",
@@ -90,6 +95,8 @@ class Oracle(keras_tuner.Oracle):
             values; what it leaves out has its default.
         history: Directory of an earlier project (or several), whose completed trials
             the strategy learns from. They count towards no budget.
+        keep_checkpoints: How many of the best trials keep their checkpoints, 10 by default,
+            besides those that the search may go on from; "all" keeps all.
 
     Raises:
         ValueError: If an argument has an impossible value.
@@ -115,6 +122,7 @@ class Oracle(keras_tuner.Oracle):
         *,
         strategy: Strategy | None = None,
         ladder: Any = None,
+        inherit_weights: Any = False,
         **options: Any,
     ) -> None:
         check_whole("max_trials", max_trials)
@@ -128,7 +136,7 @@ class Oracle(keras_tuner.Oracle):
             max_retries_per_trial=max_retries_per_trial,
             max_consecutive_failed_trials=max_consecutive_failed_trials,
         )
-        self._set_up(seed, strategy, ladder=ladder, **options)
+        self._set_up(seed, strategy, ladder=ladder, inherit_weights=inherit_weights, **options)
 
     def _set_up(
         self,
@@ -136,16 +144,20 @@ class Oracle(keras_tuner.Oracle):
         strategy: Strategy | None,
         *,
         ladder: Any = None,
+        inherit_weights: Any = False,
         stopping: Stopper | str | None = None,
         stopped_trials: str = "observed",
         max_time: float | timedelta | None = None,
         max_epochs_total: int | None = None,
         initial_configurations: Sequence[Mapping[str, Value]] = (),
         history: str | Sequence[str] = (),
+        keep_checkpoints: int | str = DEFAULT,
     ) -> None:
         self.seed = search_seed(seed)
         self.strategy = strategy
         self.ladder = None if ladder is None else Ladder.of(ladder)
+        self.inheritance = inheritance_of(inherit_weights)
+        self.retention = Retention(keep_checkpoints)
         self.stopping = stopper_of(stopping)
         self.budget = Budget.of(max_time, max_epochs_total)
         self.initial_configurations = [dict(values) for values in initial_configurations or ()]
@@ -265,6 +277,8 @@ class Oracle(keras_tuner.Oracle):
         if self.ladder is not None:
             rungs.describe(self.notes[trial_id], self.ladder)
             values.update(rungs.directives(self.ladder, proposal, self.trials))
+        if self.inheritance is not None:
+            values.update(inheritance.directive(self.notes[trial_id], self.trials))
         return {"status": Status.RUNNING, "values": values}
 
     def propose(self, trial_id: str) -> Proposal | Signal:
@@ -272,6 +286,13 @@ class Oracle(keras_tuner.Oracle):
         if self.strategy is None:
             raise NotImplementedError("Give the Oracle a `strategy`, or override `propose`.")
         return self.strategy.propose(self.space, self.knowledge.learnt, self._rng())
+
+    def needed_trials(self) -> Collection[str]:
+        """The trials whose checkpoints trials that are yet to be proposed may begin with."""
+        if self.inheritance is None and self.ladder is None:
+            return ()
+        keep = getattr(self.strategy, "keep", None)
+        return self.trials.keys() if keep is None else keep(self.knowledge.learnt)
 
     def get_state(self) -> dict[str, Any]:
         return {**super().get_state(), project.SECTION: project.search_config(self)}
@@ -476,6 +497,8 @@ class Oracle(keras_tuner.Oracle):
             self._retry_queue.remove(trial.trial_id)
         (self._retry_queue if retry else self.end_order).append(trial.trial_id)
         self._refresh(trial)
+        if not retry:
+            self.retention.settle(self, trial.trial_id)
         self.save()
         self._display.on_trial_end(trial)
         # Last: Keras Tuner's chief exits as soon as no trial is ongoing.
@@ -492,6 +515,8 @@ class Oracle(keras_tuner.Oracle):
         note.unused = None if unused is None else tuple(unused.split("\n")) if unused else ()
         runs = trial.hyperparameters.values.pop(RUNS, None)
         note.runs = tuple(map(float, runs.split("\n"))) if runs else ()
+        inherited = trial.hyperparameters.values.pop(inheritance.INHERITED, None)
+        inheritance.take(note, inherited, self.notes.get(note.parent or ""), self.sign)
 
     def _score(self, trial: Any) -> None:
         self.score_trial(trial)

@@ -41,6 +41,11 @@ def final_state_folder(trial_dir: str) -> str:
     return os.path.join(trial_dir, "final_state")
 
 
+def checkpoint_file(trial_dir: str) -> str:
+    """Where Keras Tuner keeps the weights of a trial's best epoch."""
+    return os.path.join(trial_dir, "checkpoint.weights.h5")
+
+
 def directory(oracle: Oracle) -> str:
     """The project directory of the oracle's search."""
     return os.path.join(str(oracle._directory), oracle._project_name)
@@ -95,6 +100,7 @@ def reload(oracle: Oracle) -> None:
     )
     oracle.set_state(state)
     oracle.knowledge = oracle.knowledge.emptied()
+    oracle.retention.forget(ended)
     _restore_search(oracle, state.get(SECTION, {}))
 
 

@@ -104,6 +104,15 @@ def remove_folder(folder: str) -> None:
         _gfile().rmtree(folder)
 
 
+def remove_file(path: str) -> None:
+    """Removes a file, if there is one and it can be removed."""
+    with contextlib.suppress(OSError):
+        if not _is_remote(path):
+            os.remove(path)
+        elif _gfile().exists(path):
+            _gfile().remove(path)
+
+
 def unwritable(path: str, error: OSError) -> StorageError:
     """The error that tells the user that `path` cannot be written, and how to go on."""
     return StorageError(
@@ -167,6 +176,15 @@ def trial_files(project_dir: str) -> Iterator[str]:
             path = os.path.join(folder.path, "trial.json")
             if folder.name.startswith("trial_") and os.path.exists(path):
                 yield path
+
+
+def folders(folder: str) -> list[str]:
+    """The names of the folders in a folder, if there is one."""
+    if not exists(folder):
+        return []
+    if _is_remote(folder):
+        return sorted(name.rstrip("/") for name in _gfile().listdir(folder))
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
 
 
 def _replace(path: str, text: str) -> None:

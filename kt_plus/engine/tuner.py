@@ -19,10 +19,11 @@ import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FatalValueError
 
-from kt_plus.engine import fitting, project, rungs, storage
+from kt_plus.engine import fitting, project, retraining, rungs, storage
 from kt_plus.engine.checkpoints import BestEpoch, Checkpointing, Checkpoints, EpochSeeds
 from kt_plus.engine.exploration import AskedValues, explore, explore_configuration
 from kt_plus.engine.hparams import HParams
+from kt_plus.engine.inheritance import INHERIT, INHERITED, Inheritance, told
 from kt_plus.engine.ledger import (
     CURVE,
     EXECUTION,
@@ -34,6 +35,7 @@ from kt_plus.engine.ledger import (
     without_reserved,
 )
 from kt_plus.engine.oracle import OPTIONS, Oracle
+from kt_plus.engine.retrained import scores
 from kt_plus.engine.seeds import training_seed
 from kt_plus.engine.workers import role
 from kt_plus.errors import StorageError
@@ -96,6 +98,9 @@ class Tuner(keras_tuner.Tuner):
         _check_interval(checkpoint_interval)
         self.folds = None if folds is None else Folds(folds, getattr(oracle, "seed", 0))
         self.ladder = getattr(oracle, "ladder", None)
+        inheritance = getattr(oracle, "inheritance", None)
+        self._inheritance = Inheritance(self, inheritance) if inheritance else None
+        _check_folds(self.folds, inheritance)
         self.checkpoint_interval = checkpoint_interval
         self._checkpoints: Checkpoints | None = None
         self._seed: int | None = getattr(oracle, "seed", None)
@@ -106,6 +111,7 @@ class Tuner(keras_tuner.Tuner):
         self._fitting: Any = None  # the callback of the running fit, which knows its epochs
         self._stopped = False
         self._idle_pause = 0.0
+        self._searched_with: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._validation_freq = 1
         self._objective_seen = False
         _check_names(type(self), kwargs)
@@ -135,6 +141,7 @@ class Tuner(keras_tuner.Tuner):
             **fit_kwargs: Passed on likewise. `verbose` shows nothing with 0, one bar
                 for the whole search with 1 (the default), Keras Tuner's tables with 2.
         """
+        self._searched_with = fit_args, fit_kwargs
         if self.folds is not None or self.ladder is not None:
             fitting.check(self._named(fit_args, fit_kwargs), self.ladder, self.folds)
         if not self._is_worker():
@@ -180,6 +187,9 @@ class Tuner(keras_tuner.Tuner):
             del kwargs["initial_epoch"]  # its checkpoint tells, if it is there
         try:
             results = super().run_trial(trial, *args, **kwargs)
+            if INHERIT in values:
+                answer = told(self.get_trial_dir(trial.trial_id))
+                trial.hyperparameters.values[INHERITED] = answer
             return self._runs(trial, results)
         except StorageError:
             raise
@@ -224,10 +234,56 @@ class Tuner(keras_tuner.Tuner):
     def get_best_models(self, num_models: int = 1) -> list[Any]:
         """The models of the best trials, with the weights of their best epochs.
 
+        Only the best trials have kept their weights: `keep_checkpoints` says how many.
+
         Raises:
-            RuntimeError: If no trial has completed.
+            RuntimeError: If no trial has completed, or if that of a trial was removed.
         """
-        return [self.load_model(trial) for trial in self._best_trials(num_models)]
+        trials = self._best_trials(num_models)
+        if type(self).load_model is keras_tuner.Tuner.load_model:
+            self._check_kept(trials)
+        return [self.load_model(trial) for trial in trials]
+
+    def retrain_best(
+        self, num_trials: int = 3, *fit_args: Any, **fit_kwargs: Any
+    ) -> retraining.Retraining:
+        """Trains the best trials again: from scratch, in full, and to the end.
+
+        When to use it: after a search whose trials inherited weights, or were stopped early. In
+        such a search a score tells who is worth it, and not what that network is worth alone.
+
+        It keeps what it does in `retrained/` of the project, and shows it in `results_summary`
+        and the data frame of the results. If it is killed, the same call goes on from the
+        last checkpoint.
+
+        Args:
+            num_trials: How many of the best.
+            *fit_args: What to train with, as in `search`. What the last `search` of this process
+                was given, if nothing is given.
+            **fit_kwargs: The same by name. Those trained for another number of `epochs` are
+                trained again.
+
+        Returns:
+            Both scores of each, the best from scratch first; `best_model()` is that one's model.
+
+        Raises:
+            RuntimeError: If no trial has completed, or if this is one of several processes.
+            ValueError: If there are no data.
+
+        Example:
+
+        ```python
+        print(tuner.retrain_best(3))
+        model = tuner.retrain_best(3).best_model()  # nothing is trained twice
+        ```
+        """
+        given = (fit_args, fit_kwargs) if fit_args or fit_kwargs else self._searched_with
+        retraining.check(num_trials, given)
+        trials = self._best_trials(num_trials)
+        if not trials:
+            raise RuntimeError(f"There are no trials in {self.project_dir}. Run `search` first.")
+        args, kwargs = given or ((), {})
+        return retraining.retrain(self, trials, args, kwargs)
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Prints the best trials, and why those that were stopped early were.
@@ -238,6 +294,7 @@ class Tuner(keras_tuner.Tuner):
         print(f"Results summary\nResults in {self.project_dir}")
         print(f"Showing {num_trials} best trials\n{self.oracle.objective}")
         notes = getattr(self.oracle, "notes", {})
+        retrained = scores(self.project_dir)
         for trial in self.oracle.get_best_trials(num_trials):
             print()
             trial.summary()
@@ -248,6 +305,10 @@ class Tuner(keras_tuner.Tuner):
                 print(f"Fidelity: {note.fidelity}")
             if note and len(note.runs) > 1:
                 print(spread(note.runs))
+            if note and note.inheritance:
+                print(_lineage(note))
+            if trial.trial_id in retrained:
+                print(f"Score from scratch, at full fidelity: {retrained[trial.trial_id]}")
 
     def save(self) -> None:
         """Saves the search; each trial has been saved as it went."""
@@ -273,6 +334,17 @@ class Tuner(keras_tuner.Tuner):
                 "The first one said:\n" + (trials[0].message or "(nothing)")
             )
         return completed
+
+    def _check_kept(self, trials: list[Any]) -> None:
+        kept = [storage.exists(self._get_checkpoint_fname(trial.trial_id)) for trial in trials]
+        if not all(kept):
+            number = kept.index(False)
+            raise RuntimeError(
+                f"The models of the best {len(trials)} trials were asked for, and that of trial "
+                f"{trials[number].trial_id} is no longer there. Expected at most {number}: the "
+                "checkpoints of worse trials are removed. Pass keep_checkpoints=<how many of the "
+                'best to keep>, or "all", to the next search.'
+            )
 
     def _warn_of_misranking(self) -> None:
         """Warns if the lower rungs have ranked configurations unlike the higher ones."""
@@ -369,6 +441,8 @@ class Tuner(keras_tuner.Tuner):
             if config is not None and not model.built:
                 model.build_from_config(config)
             model.load_weights(self._get_checkpoint_fname(source))
+        if self._inheritance is not None:
+            self._inheritance.apply(model)
         share = float(hp.values.get(RESERVED + "resolution", 1.0))
         if share < 1 and self._images is not None:
             fitting.check_sizes(model, self._images, share)
@@ -402,6 +476,8 @@ class Tuner(keras_tuner.Tuner):
             checkpoints.begin_execution()
         args, kwargs = self._with_data(trial, args, kwargs)
         self._execution += 1
+        if self._inheritance is not None and (checkpoints is None or checkpoints.epoch is None):
+            self._inheritance.prepare(trial)  # one that goes on has its own weights
         with self._asked_values(trial) as copied:
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
         if isinstance(self._results, keras.callbacks.History) and freq != 1:
@@ -457,6 +533,25 @@ class Tuner(keras_tuner.Tuner):
         if self._seed is not None:
             ours.insert(0, EpochSeeds(self._seed, self._first_trial_id, self._execution))
         return [*ours, Checkpointing(checkpoints, callbacks)]
+
+
+def _lineage(note: Any) -> str:
+    """What a trial has inherited, and what that means for its score."""
+    if not note.inherited:
+        return f"Inheritance from trial {note.parent}: {note.inheritance}"
+    return (
+        f"Inherited from trial {note.parent}, after {note.inherited} epochs of its line: "
+        f"{note.inheritance}. Its score is not one from scratch: `retrain_best` finds that."
+    )
+
+
+def _check_folds(folds: Any, inheritance: Any) -> None:
+    if folds is not None and inheritance is not None:
+        raise ValueError(
+            "folds was given together with inherit_weights. Expected one of them: the weights of a "
+            "parent have seen the examples that its child would be judged by. Leave out either, or "
+            "choose executions_per_trial."
+        )
 
 
 def _repeat_unvalidated(history: Any, freq: Any) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kt_plus.engine.ledger import Curve, Note, StopNote, without_reserved
+from kt_plus.engine.retrained import scores
 from kt_plus.results.reading import Trial, read
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ LAST = (
     "fidelity",
     "runs",
     "spread",
+    "inherited",
+    "retrained",
     "stop_epoch",
     "stop_reason",
     "dry_stop_reason",
@@ -32,7 +35,7 @@ LAST = (
     "incumbent",
     "error",
 )
-WHOLE = ("epochs", "horizon", "rung", "runs", "stop_epoch")
+WHOLE = ("epochs", "horizon", "rung", "runs", "inherited", "stop_epoch")
 
 
 def to_dataframe(search: Any) -> pd.DataFrame:
@@ -58,6 +61,9 @@ def to_dataframe(search: Any) -> pd.DataFrame:
           that is, in words, if the search has a ladder.
         - `runs`: how often it was run, once for each execution or fold; `spread`: the standard
           deviation of the values of the runs, which `runs_to_dataframe` lists.
+        - `inherited`: for how many epochs the weights that the trial began with had been trained,
+          along its line of parents; 0 if it began from scratch. `retrained`: its score from
+          scratch, if `retrain_best` has found it.
         - `stop_reason`: why it was stopped early; `dry_stop_reason`: why it would have been,
           in a dry run; `stop_epoch`: after which epoch.
         - `expected`, `expected_low`, `expected_high`: what its best value was expected to be
@@ -76,11 +82,15 @@ def to_dataframe(search: Any) -> pd.DataFrame:
     ```
     """
     pd = _pandas()
-    trials = read(search).trials
+    found = read(search)
+    trials, retrained = found.trials, scores(found.directory)
     names = dict.fromkeys(name for trial in trials for name in without_reserved(trial.values))
     columns = {name: f"hp.{name}" if name in {*FIRST, *LAST} else name for name in names}
     rows = [
-        {**_facts(t), **{columns[n]: v for n, v in without_reserved(t.values).items()}}
+        {
+            **_facts(t, retrained.get(t.trial_id)),
+            **{columns[n]: v for n, v in without_reserved(t.values).items()},
+        }
         for t in trials
     ]
     index = pd.Index([trial.trial_id for trial in trials], name="trial_id", dtype=object)
@@ -145,7 +155,7 @@ def _pandas() -> Any:
     return pd
 
 
-def _facts(trial: Trial) -> dict[str, Any]:
+def _facts(trial: Trial, retrained: float | None) -> dict[str, Any]:
     note = trial.note or Note(0)
     stop = note.stop or note.dry_stop or StopNote(0, "")
     return {
@@ -159,6 +169,8 @@ def _facts(trial: Trial) -> dict[str, Any]:
         "fidelity": note.fidelity,
         "runs": len(note.runs) or (1 if trial.score is not None and trial.note else None),
         "spread": statistics.stdev(note.runs) if len(note.runs) > 1 else None,
+        "inherited": note.inherited if trial.note else None,
+        "retrained": retrained,
         "stop_epoch": stop.epoch or None,
         "stop_reason": note.stop_reason,
         "dry_stop_reason": note.dry_stop_reason,

@@ -25,6 +25,10 @@ class Strategy(Protocol):
     Whatever a strategy remembers, it can rebuild from the history, so that a search
     which was killed goes on as if nothing had happened. `kt_plus.testing` has a
     suite that checks this and more.
+
+    A strategy whose proposals have parents may have a method `keep(history)`, too: the ids of the
+    trials that can still become parents, or be promoted, whose checkpoints are kept for that.
+    Without it, all are kept where weights are inherited or trials promoted.
     """
 
     def propose(

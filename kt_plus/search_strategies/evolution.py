@@ -47,6 +47,10 @@ class Evolution:
             return draw_untried(space, history, rng)
         return untried(space, history, rng, lambda: self.vary(space, population, self.select, rng))
 
+    def keep(self, history: History) -> set[str]:
+        """The trials that may still become parents: the population."""
+        return {record.trial_id for record in self.survive(history.completed)}
+
 
 @dataclass(frozen=True)
 class Youngest:

@@ -81,6 +81,22 @@ class SuccessiveHalving:
             return Proposal(promoted.values, promoted.trial_id, rung=promoted.rung + 1)
         return WAIT if any(record.status == "running" for record in history) else DONE
 
+    def keep(self, history: History) -> set[str]:
+        """The trials that may still be promoted."""
+        kept: set[str] = set()
+        for bracket in self._brackets(history):
+            for place, rung in enumerate(bracket.rungs[:-1]):
+                best = _best(rung, self._most_promoted(place, len(rung)))
+                kept.update(r.trial_id for r in best if r.trial_id not in bracket.promoted)
+        return kept
+
+    def _most_promoted(self, rung: int, trials: int) -> int:
+        """Among how many best ones of a rung a trial must be, at the end, to be promoted."""
+        if not self.asynchronous:
+            return self.sizes(self.configurations or 1)[rung + 1]
+        # Any rung may get as many trials as the first one: each was among the best once.
+        return trials if self._limit is None else max(self._limit // self.factor, 1)
+
     def sizes(self, configurations: int) -> list[int]:
         """How many trials a rung has, from the first to the last, if none fails."""
         return [max(configurations // self.factor**rung, 1) for rung in range(self.rungs)]
