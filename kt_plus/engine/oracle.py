@@ -95,7 +95,7 @@ class Oracle(keras_tuner.Oracle):
             values; what it leaves out has its default.
         history: Directory of an earlier project (or several), whose completed trials
             the strategy learns from. They count towards no budget.
-        keep_checkpoints: How many of the best trials keep their checkpoints, 10 by default,
+        keep_checkpoints: How many of the best trials keep their checkpoints, 50 by default,
             besides those that the search may go on from; "all" keeps all.
 
     Raises:

@@ -14,8 +14,8 @@ from kt_plus.engine.ledger import RESERVED
 if TYPE_CHECKING:
     from kt_plus.engine.oracle import Oracle
 
-DEFAULT = 10
-"""How many of the best trials keep their checkpoints, as many as `results_summary` shows."""
+DEFAULT = 50
+"""How many of the best trials keep their checkpoints: more than anybody asks `get_best_models` for."""
 
 GOES_ON_FROM = (INHERIT, rungs.PARENT, RESERVED + "trial_id")
 """Under these names stand the trials whose checkpoints a trial begins with."""
