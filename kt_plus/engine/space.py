@@ -33,7 +33,8 @@ class Hooks:
     Args:
         valid: Whether a configuration may be tried, such as for the size of its network.
         mutate: Another configuration made of one, such as by rewiring its network. It must
-            use no randomness but that of the generator that it is given.
+            use no randomness but that of the generator that it is given. What it gives a value
+            that the search does not have, as users may narrow the space, stays as it was.
         fingerprint: A string that configurations share which come to the same.
     """
 
@@ -162,15 +163,14 @@ class Space:
     ) -> Change | None:
         if self.hooks.mutate is None or rng.random() >= HOOKED:
             return None
-        child = self.hooks.mutate(dict(values), rng)
-        for name, value in child.items():
-            if not any(d.name == name and d.contains(value) for d in self.dimensions):
-                raise ValueError(
-                    f"The hypermodel's `mutate` gave {name!r} the value {value!r}. Expected values "
-                    "of the search space only: mend that method."
-                )
-        change = _change(values, self._complete(self.active(child), rng))
+        child = {**values, **self.hooks.mutate(dict(values), rng)}
+        genes = self.active({name: child[name] for name in child if self._holds(name, child[name])})
+        kept = {d: value for d, value in self.active(values).items() if d not in genes}
+        change = _change(values, self._complete({**kept, **genes}, rng))
         return change if change.changed else None
+
+    def _holds(self, name: str, value: Value) -> bool:
+        return any(d.name == name and d.contains(value) for d in self.dimensions)
 
     def cross(
         self, mother: Mapping[str, Value], father: Mapping[str, Value], rng: np.random.Generator

@@ -6,7 +6,7 @@ import abc
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import keras
 import keras_tuner
@@ -17,8 +17,18 @@ from kt_plus.engine.history import Value
 from kt_plus.engine.space import Space
 from kt_plus.performance_estimation import fidelity
 from kt_plus.performance_estimation.fidelity.size import scaled
+from kt_plus.search_spaces.arguments import (
+    SEARCH,
+    check_one_of,
+    checked_bound,
+    checked_number,
+    checked_optimizer,
+    checked_outputs,
+    checked_shape,
+)
 from kt_plus.search_spaces.graph import Graph, Sketch
 from kt_plus.search_spaces.operations import Shape
+from kt_plus.search_spaces.training import TASKS, make_optimizer
 
 Values = dict[str, Value]
 Move = Callable[[Values, np.random.Generator], Values]
@@ -27,50 +37,12 @@ Move = Callable[[Values, np.random.Generator], Values]
 ATTEMPTS = 100
 """How many moves are tried at most to find another network within the bounds."""
 
-SEARCH = "search"
-"""The value of an argument that is to be searched."""
-
 SHARES = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)
 """The widths at which a network above the bound is tried, as shares of the one asked for."""
 
 
-class Task(NamedTuple):
-    """How a network ends, and what it is trained and judged by."""
-
-    activation: str | None
-    loss: str
-    metric: Callable[[], Any]
-
-
-TASKS = {
-    "binary": Task(
-        "sigmoid",
-        "binary_crossentropy",
-        lambda: keras.metrics.BinaryAccuracy(name="accuracy"),
-    ),
-    "classification": Task(
-        "softmax",
-        "sparse_categorical_crossentropy",
-        lambda: keras.metrics.SparseCategoricalAccuracy(name="accuracy"),
-    ),
-    "multi_label": Task(
-        "sigmoid",
-        "binary_crossentropy",
-        lambda: keras.metrics.BinaryAccuracy(name="accuracy"),
-    ),
-    "regression": Task(
-        None,
-        "mean_squared_error",
-        lambda: keras.metrics.MeanAbsoluteError(name="mean_absolute_error"),
-    ),
-}
-"""The tasks: one sigmoid unit; softmax, for integer labels; a sigmoid for each label; linear."""
-
 RANKS = {"image": 3, "table": 1, "sequence": 2}
 """The kinds of data, and how many axes one example of each has."""
-
-LEARNING_RATES = {"adam": (1e-4, 1e-2, 1e-3), "sgd": (1e-3, 3e-1, 3e-2)}
-"""The optimizers searched, and the learning rates of each: lowest, highest, default."""
 
 
 class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):  # type: ignore[misc]
@@ -119,18 +91,18 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):  # type: ignore[misc]
         max_flops: int | None = None,
     ) -> None:
         super().__init__()
-        _check_one_of("task", task, TASKS)
-        _check_one_of("data", data, self.data_kinds)
-        self.input_shape = _checked_shape(input_shape)
-        self.num_outputs = _checked_outputs(num_outputs, task)
+        check_one_of("task", task, TASKS)
+        check_one_of("data", data, self.data_kinds)
+        self.input_shape = checked_shape(input_shape)
+        self.num_outputs = checked_outputs(num_outputs, task)
         self.task, self.data = task, data
         self.preprocessing = preprocessing
-        self.optimizer = _checked_optimizer(optimizer)
-        self.learning_rate = _checked_number("learning_rate", learning_rate)
-        self.dropout = _checked_number("dropout", dropout, below=1.0)
-        self.weight_decay = _checked_number("weight_decay", weight_decay)
-        self.max_parameters = _checked_bound("max_parameters", max_parameters)
-        self.max_flops = _checked_bound("max_flops", max_flops)
+        self.optimizer = checked_optimizer(optimizer)
+        self.learning_rate = checked_number("learning_rate", learning_rate)
+        self.dropout = checked_number("dropout", dropout, below=1.0)
+        self.weight_decay = checked_number("weight_decay", weight_decay)
+        self.max_parameters = checked_bound("max_parameters", max_parameters)
+        self.max_flops = checked_bound("max_flops", max_flops)
         self._measured: dict[Shape, dict[str, Any]] = {}
         self._check_rank()
 
@@ -190,7 +162,8 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):  # type: ignore[misc]
     def compile(self, hp: Any, model: keras.Model) -> None:
         """Compiles the model; override it for another loss or other metrics."""
         task = TASKS[self.task]
-        model.compile(self._make_optimizer(hp), loss=task.loss, metrics=[task.metric()])
+        optimizer = make_optimizer(hp, self.optimizer, self.learning_rate, self.weight_decay)
+        model.compile(optimizer, loss=task.loss, metrics=[task.metric()])
 
     def valid(self, values: Mapping[str, Value]) -> bool:
         """Whether the network of these values is within the bounds."""
@@ -294,28 +267,6 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):  # type: ignore[misc]
     def _width(self, hp: Any, full: int, share: float) -> int:
         return scaled(fidelity.width(hp, full), share)
 
-    def _make_optimizer(self, hp: Any) -> Any:
-        name = self.optimizer
-        if name == SEARCH:
-            name = hp.Choice("optimizer", [*LEARNING_RATES])
-        rate = self.learning_rate
-        if rate == SEARCH and self.optimizer == SEARCH:
-            # Each has a rate of its own, as one optimizer's good rates are another's bad ones.
-            for each, range_ in LEARNING_RATES.items():
-                with hp.conditional_scope("optimizer", [each]):
-                    asked = _ask_rate(hp, f"{each}_learning_rate", range_)
-                    rate = asked if each == name else rate
-        elif rate == SEARCH:
-            range_ = LEARNING_RATES.get(name, LEARNING_RATES["adam"])
-            rate = _ask_rate(hp, "learning_rate", range_)
-        decay = self.weight_decay
-        if decay == SEARCH:
-            decay = hp.Float("weight_decay", 1e-5, 1e-1, sampling="log", default=1e-3)
-        settings = {"learning_rate": rate, "weight_decay": decay or None}
-        if name == "sgd":
-            settings |= {"momentum": 0.9, "nesterov": True}
-        return keras.optimizers.get({"class_name": name, "config": settings})
-
     def _is_within_bounds(self, graph: Graph) -> bool:
         if self.max_parameters is not None and graph.parameters > self.max_parameters:
             return False
@@ -388,80 +339,3 @@ def hyperparameters(values: Mapping[str, Value]) -> Any:
     hp = keras_tuner.HyperParameters()
     hp.values = dict(values)
     return hp
-
-
-def _ask_rate(hp: Any, name: str, range_: tuple[float, float, float]) -> Any:
-    low, high, default = range_
-    return hp.Float(name, low, high, sampling="log", default=default)
-
-
-def _check_one_of(name: str, value: Any, known: Any) -> None:
-    if value not in known:
-        raise ValueError(
-            f"{name}={value!r} was given. Expected one of {', '.join(map(repr, known))}."
-        )
-
-
-def _checked_shape(shape: Any) -> Shape:
-    sizes = tuple(shape) if isinstance(shape, (tuple, list)) else None
-    if sizes is None or not all(n is None or (isinstance(n, int) and n > 0) for n in sizes):
-        raise ValueError(
-            f"input_shape={shape!r} was given. Expected a tuple of positive whole numbers, the "
-            "shape of one example, such as (28, 28, 1)."
-        )
-    return sizes
-
-
-def _checked_outputs(number: Any, task: str) -> int:
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ValueError(
-            f"num_outputs={number!r} was given. Expected the number of classes, of labels or of "
-            "regressed values."
-        )
-    if task == "binary" and number != 1:
-        raise ValueError(
-            f"num_outputs={number} was given with task='binary', which has one output, the "
-            "probability of class 1. Give 1, or task='multi_label' for several such outputs."
-        )
-    if task == "classification" and number == 1:
-        raise ValueError(
-            "num_outputs=1 was given with task='classification', whose outputs are the "
-            "probabilities of the classes. Give the number of classes, or task='binary'."
-        )
-    return number
-
-
-def _checked_optimizer(optimizer: Any) -> str:
-    if optimizer != SEARCH:
-        try:
-            keras.optimizers.get(optimizer)
-        except (ValueError, TypeError) as error:
-            raise ValueError(
-                f"optimizer={optimizer!r} was given. Expected 'search', or the name of one of "
-                "Keras's optimizers, such as 'adam'."
-            ) from error
-    if not isinstance(optimizer, str):
-        raise ValueError(
-            f"optimizer={optimizer!r} was given. Expected a name, as each model needs an optimizer "
-            "of its own: override `compile` for one with other settings."
-        )
-    return optimizer
-
-
-def _checked_number(name: str, value: Any, below: float = math.inf) -> float | str:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value != SEARCH and not (number and 0 <= value < below):
-        limit = "" if below == math.inf else f" below {below:g}"
-        raise ValueError(
-            f"{name}={value!r} was given. Expected 'search', or a number from 0 on{limit}."
-        )
-    return SEARCH if value == SEARCH else float(value)
-
-
-def _checked_bound(name: str, value: Any) -> int | None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if value is not None and not (number and value > 0):
-        raise ValueError(
-            f"{name}={value!r} was given. Expected a positive number, or None for no bound."
-        )
-    return None if value is None else int(value)

@@ -8,16 +8,11 @@ from typing import Any
 import numpy as np
 
 from kt_plus.performance_estimation import fidelity
+from kt_plus.search_spaces.arguments import checked_count, checked_operations, checked_widths
 from kt_plus.search_spaces.base import ArchitectureSpace, Move, Values
 from kt_plus.search_spaces.blocks import BLOCKS, IDENTITY, identity, shortcut
 from kt_plus.search_spaces.graph import Sketch
-from kt_plus.search_spaces.stages import (
-    checked_count,
-    checked_operations,
-    checked_reductions,
-    checked_widths,
-    stages,
-)
+from kt_plus.search_spaces.stages import checked_reductions, stages
 
 NONE = "none"
 

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from kt_plus.engine.history import Value
 from kt_plus.performance_estimation import fidelity
+from kt_plus.search_spaces.arguments import checked_count
 from kt_plus.search_spaces.base import ArchitectureSpace, Values, hyperparameters
 from kt_plus.search_spaces.blocks import dense
 from kt_plus.search_spaces.graph import Sketch
-from kt_plus.search_spaces.stages import checked_count, checked_reductions
+from kt_plus.search_spaces.stages import checked_reductions
 
 MOST_REDUCTIONS = 2
 """How many reductions there are at most by default, as in the papers on images of 32 pixels."""
@@ -46,7 +47,7 @@ def _pool(operation: str, kernel: int) -> Operation:
     return add
 
 
-OPERATIONS: dict[str, Operation] = {
+EDGES: dict[str, Operation] = {
     "none": _none,
     "skip_connect": _skip,
     "nor_conv_1x1": _conv("relu_conv", 1),
@@ -188,9 +189,14 @@ class CellSpace(ArchitectureSpace):
         return states[-1]
 
     def smallest(self) -> Values:
-        defaults = self.architecture.defaults()
-        least = self.operations[0]  # "none" or "skip_connect"
-        return {n: least if v in self.operations else v for n, v in defaults.items()}
+        values = self.architecture.defaults()
+        for name, value in values.items():
+            if value in self.operations:  # a stride is free in pooling only
+                reduced = name.startswith("reduction") and self.data == "image"
+                values[name] = "max_pool_3x3" if reduced else self.operations[0]
+            elif name.endswith("inputs"):  # a chain of states leaves one output
+                values[name] = f"0,{int(name.split('_')[1]) - 1}"
+        return values
 
     def _hash(self, values: Mapping[str, Value]) -> str:
         """That of the smallest network in which each kind of cell has the inputs that it has."""
@@ -235,7 +241,7 @@ class CellSpace(ArchitectureSpace):
                 used.add(earlier)
                 step = stride if earlier < len(states) else 1
                 edge = f"{name}_node{node}{end}"
-                terms.append(OPERATIONS[operation](sketch, edge, inner[earlier], width, step))
+                terms.append(EDGES[operation](sketch, edge, inner[earlier], width, step))
             inner.append(str(sketch.sum(f"{name}_node{node}", terms)))
         unused = self._cell.output == "unused"
         own = range(len(states), len(inner))
@@ -252,7 +258,7 @@ class CellSpace(ArchitectureSpace):
                 operation = hp.Choice(f"edge_{earlier}_{node}", list(self.operations))
                 if state is not None:
                     edge = f"{name}_edge{earlier}{node}"
-                    state = OPERATIONS[operation](sketch, edge, state, width, 1)
+                    state = EDGES[operation](sketch, edge, state, width, 1)
                 terms.append(state)
             inner.append(sketch.sum(f"{name}_node{node}", terms))
         return inner[-1] or sketch.add(f"{name}_zero", "zero", source)

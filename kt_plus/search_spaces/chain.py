@@ -9,17 +9,11 @@ import numpy as np
 
 from kt_plus.engine.history import Value
 from kt_plus.performance_estimation import fidelity
+from kt_plus.search_spaces.arguments import checked_count, checked_operations, checked_widths
 from kt_plus.search_spaces.base import ArchitectureSpace, Move, Values
 from kt_plus.search_spaces.blocks import BLOCKS, IDENTITY, identity
 from kt_plus.search_spaces.graph import Sketch
-from kt_plus.search_spaces.stages import (
-    Stage,
-    checked_count,
-    checked_operations,
-    checked_reductions,
-    checked_widths,
-    stages,
-)
+from kt_plus.search_spaces.stages import Stage, checked_reductions, stages
 
 DEFAULTS: dict[str, tuple[tuple[str, ...], int, tuple[int, ...]]] = {
     "image": (("conv_3", IDENTITY, "conv_5", "sep_conv_3", "residual_3"), 6, (16, 32, 64)),

@@ -1,11 +1,11 @@
-"""Stages: places of a network at one resolution, and the checks that macro spaces share."""
+"""Stages: the places of a network that share a resolution, and how often it is reduced."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from kt_plus.search_spaces.arguments import checked_count
 from kt_plus.search_spaces.operations import Shape
 
 SMALLEST_MAP = 4
@@ -71,36 +71,3 @@ def stages(name: str, places: int, reductions: int, reduced_first: bool) -> tupl
         Stage(tuple(range(begin + 1, end + 1)), 2**power, 2 if power else 1)
         for begin, end, power in zip(begins, ends, powers, strict=True)
     )
-
-
-def checked_operations(
-    operations: Sequence[str], data: str, known: Collection[str]
-) -> tuple[str, ...]:
-    """The operations, once each."""
-    if isinstance(operations, str) or not operations or not set(operations) <= set(known):
-        raise ValueError(
-            f"operations={operations!r} was given for data={data!r}. Expected some of "
-            f"{', '.join(map(repr, known))}."
-        )
-    return tuple(dict.fromkeys(operations))
-
-
-def checked_widths(widths: Sequence[int]) -> tuple[int, ...]:
-    """The widths, once each, from the smallest on."""
-    whole = not isinstance(widths, (str, int)) and all(
-        isinstance(width, int) and not isinstance(width, bool) and width > 0 for width in widths
-    )
-    if not whole or not widths:
-        raise ValueError(
-            f"widths={widths!r} was given. Expected positive whole numbers, such as (16, 32, 64)."
-        )
-    return tuple(sorted(set(widths)))
-
-
-def checked_count(name: str, value: Any, least: int) -> int:
-    """The number itself."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(
-            f"{name}={value!r} was given. Expected a whole number of at least {least}."
-        )
-    return value

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks import bayesian, overhead, proposals, results, scaling, strategies
+from benchmarks import architectures, bayesian, overhead, proposals, results, scaling, strategies
 from benchmarks.methods import Unavailable, parse, spread
 from benchmarks.simulator import Completed, Run
 from benchmarks.tables import Synthetic
@@ -185,3 +185,16 @@ def test_a_chief_serves():
     ]
     assert all(float(cells[2]) > 0 for cells in lines)
     assert "Left out: kt.NoSuchSearch" in table
+
+
+@pytest.mark.slow
+def test_architectures_prints_a_line_for_each_network(capsys):
+    pytest.importorskip("sklearn")
+    settings = "--space chain --trials 1 --epochs 1 --evolution-only"
+    architectures.main(settings.split())
+    table = cells(capsys.readouterr().out)
+    assert set(table) == {"space", "by hand", "chain"}
+    for line in ("by hand", "chain"):
+        accuracy = float(table[line][2])
+        assert 0.05 < accuracy <= 1.0  # judged on 600 digits after one epoch
+    assert table["chain"][5] == "1"

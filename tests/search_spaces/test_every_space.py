@@ -103,6 +103,16 @@ def test_training_settings_are_searched_unless_they_are_given():
     assert not [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
 
 
+@pytest.mark.parametrize("name", ["adam", "sgd", "rmsprop", "adamw", "lion", "nadam"])
+def test_any_optimizer_can_be_named(name):
+    space = ChainSpace((5,), 3, data="table", widths=(4,), optimizer=name)
+    hp = hyperparameters({"learning_rate": 0.02, "weight_decay": 0.05})
+    optimizer = space.build(hp).optimizer
+    assert type(optimizer).__name__.lower() == name
+    assert float(optimizer.learning_rate) == pytest.approx(0.02)
+    assert optimizer.weight_decay == 0.05
+
+
 def test_preprocessing_is_part_of_the_model_and_of_its_parameters(tmp_path):
     def preprocessing(tensor):
         scaled = keras.layers.Rescaling(1 / 255, name="scale")(tensor)

@@ -144,6 +144,14 @@ def test_no_strategy_proposes_a_network_above_the_bound(name):
             assert graph.parameters <= bound
 
 
+def test_the_smallest_network_is_no_larger_than_any(space):
+    smallest = space.graph(hyperparameters(space.smallest()))
+    rng = np.random.default_rng(2)
+    for _ in range(40):
+        values = space.architecture.draw(rng)
+        assert smallest.parameters <= space.graph(hyperparameters(values)).parameters
+
+
 def test_flops_are_bounded_too():
     space = fixed(max_flops=20_000)
     free = fixed()
