@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kt_plus.engine.oracle import Oracle
 
 DEFAULT = 50
-"""How many of the best trials keep their checkpoints: more than anybody asks `get_best_models` for."""
+"""How many of the best trials keep their checkpoints: more than `get_best_models` is asked for."""
 
 GOES_ON_FROM = (INHERIT, rungs.PARENT, RESERVED + "trial_id")
 """Under these names stand the trials whose checkpoints a trial begins with."""
