@@ -17,7 +17,7 @@ from keras_tuner.engine.trial import Trial
 from kt_plus.engine import storage
 from kt_plus.engine.ledger import RESERVED, Note
 from kt_plus.performance_estimation.inheritance import Report, UnreadableModel, WeightInheritance
-from kt_plus.performance_estimation.inheritance.keras_models import read
+from kt_plus.performance_estimation.inheritance.keras_models import check_readable, read
 from kt_plus.performance_estimation.inheritance.network import Network
 
 INHERIT = RESERVED + "inherit_from"
@@ -78,7 +78,12 @@ class Inheritance:
         folder = self._tuner.get_trial_dir(parent)
         trial = Trial.from_state(storage.read_json(os.path.join(folder, "trial.json")))
         self._shapes = storage.read_json(self._tuner._get_build_config_fname(parent))
-        return read(self._tuner.load_model(trial))[0]
+        try:
+            model = self._tuner.load_model(trial)
+        except Exception:
+            check_readable(self._tuner._try_build(trial.hyperparameters))  # or there is more to say
+            raise
+        return read(model)[0]
 
     def _begin_anew(self, reason: str) -> None:
         self._keep({"reason": reason})
@@ -86,8 +91,8 @@ class Inheritance:
             self._warned = True
             warnings.warn(
                 f"Trial {self._trial} is trained from scratch, not from the weights of its parent, "
-                f"trial {self._parent}: {reason} Of further trials {FILE}, in the folder of each, "
-                "tells, and the data frame of the results.",
+                f"trial {self._parent}: {reason} For further trials {FILE}, in the folder of each, "
+                "tells whether it is the same.",
                 stacklevel=2,
             )
 

@@ -82,8 +82,9 @@ class SuccessiveHalving:
         return WAIT if any(record.status == "running" for record in history) else DONE
 
     def keep(self, history: History) -> set[str]:
-        """The trials that may still be promoted."""
-        kept: set[str] = set()
+        """The trials that may still be promoted, or be parents for the source."""
+        keep = getattr(self.source, "keep", None)
+        kept: set[str] = set() if keep is None else set(keep(self._seen_by_source(history)))
         for bracket in self._brackets(history):
             for place, rung in enumerate(bracket.rungs[:-1]):
                 best = _best(rung, self._most_promoted(place, len(rung)))

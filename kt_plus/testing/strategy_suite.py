@@ -72,6 +72,18 @@ class StrategySuite:
                 changed = {name for name, _ in differ}
                 assert set(proposal.changed) == changed, f"{kind}: {proposal} of {parent}."
 
+    def test_parents_had_been_kept(self) -> None:
+        """Of a strategy with a method `keep`: what it gave up once is not gone on from later."""
+        for kind, space in self.spaces.items():
+            strategy, given_up = self.make_strategy(), set[str]()
+            keep = getattr(strategy, "keep", None)
+            if keep is None:
+                return
+            for history, proposal in simulate(strategy, space, 60, workers=3):
+                needed = keep(history)
+                given_up.update(r.trial_id for r in history.completed if r.trial_id not in needed)
+                assert proposal.parent not in given_up, f"{kind}: {proposal} after {given_up}."
+
     def test_proposals_are_reproducible(self) -> None:
         for kind, space in self.spaces.items():
             _seed_everything(1)

@@ -1,6 +1,7 @@
 """The program that a chief and its workers run, told apart by Keras Tuner's environment variables.
 
-Its arguments are the project's directory, and the search's class if it is not evolution. It
+Its arguments are the project's directory, the search's class if it is not evolution, and
+"inherit" if its trials are to inherit weights. It
 prints one line of JSON: the chief what it proposed and its best model's loss, a worker the
 number of epochs that it trained in each of its trials.
 """
@@ -73,6 +74,8 @@ if name == "ReinforcementLearning":
     settings["batch_size"] = 2
 if name == "SuccessiveHalving":
     settings = {"max_epochs": 4, "configurations": 4}
+if sys.argv[3:] == ["inherit"]:
+    settings["inherit_weights"] = True
 oracle = Recording(kt.Objective("val_loss", "min"), seed=4, **settings)
 tuner = Counting(oracle, build, directory=sys.argv[1], project_name="parallel")
 tuner.search(X, Y, epochs=4, validation_data=VALIDATION, verbose=0)

@@ -27,7 +27,7 @@ class Parallel(NamedTuple):
     saved: dict[str, Any]
 
 
-def start(tuner_id: str, port: int, directory: Path, search: str) -> subprocess.Popen[str]:
+def start(tuner_id: str, port: int, directory: Path, *search: str) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
         "PYTHONPATH": str(REPOSITORY),
@@ -35,7 +35,7 @@ def start(tuner_id: str, port: int, directory: Path, search: str) -> subprocess.
         "KERASTUNER_ORACLE_IP": "127.0.0.1",
         "KERASTUNER_ORACLE_PORT": str(port),
     }
-    command = [sys.executable, "-m", "tests.integration.parallel_search", str(directory), search]
+    command = [sys.executable, "-m", "tests.integration.parallel_search", str(directory), *search]
     with open(directory / f"{tuner_id}.err", "w") as errors:
         return subprocess.Popen(
             command,
@@ -53,12 +53,12 @@ def parallel(tmp_path_factory: pytest.TempPathFactory) -> Parallel:
     return run(tmp_path_factory.mktemp("parallel"), "EvolutionarySearch")
 
 
-def run(directory: Path, search: str) -> Parallel:
-    """A whole search by a chief and two workers."""
+def run(directory: Path, *search: str) -> Parallel:
+    """A whole search by a chief and two workers, of which `parallel_search` is told the rest."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    processes = [start(name, port, directory, search) for name in ("chief", "worker0", "worker1")]
+    processes = [start(name, port, directory, *search) for name in ("chief", "worker0", "worker1")]
     try:
         printed = [process.communicate(timeout=300)[0] for process in processes]
     finally:

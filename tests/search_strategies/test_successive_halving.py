@@ -74,6 +74,20 @@ def test_each_rung_has_a_part_of_the_one_below(configurations, factor, rungs, wo
     assert sizes(history) == strategy.sizes(configurations)
 
 
+@given(st.integers(1, 30), st.integers(2, 4), st.integers(2, 5), st.integers(1, 9), st.booleans())
+def test_what_is_promoted_had_been_kept(configurations, factor, rungs, workers, asynchronous):
+    strategy = successive_halving(
+        rungs, configurations=configurations, factor=factor, asynchronous=asynchronous
+    )
+    given_up, most = set(), 0
+    for history, proposal in simulate(strategy, SPACE, 10_000, score=score, workers=workers):
+        kept = strategy.keep(history)
+        given_up.update(r.trial_id for r in history.completed if r.trial_id not in kept)
+        assert proposal.parent not in given_up
+        most = max(most, len(kept))
+    assert most <= (rungs - 1) * max(configurations // factor, 1)
+
+
 def test_one_rung_is_its_source():
     for source in (RandomSampling(), evolution(30, random_trials=4), Grid(3)):
         for asynchronous in (False, True):

@@ -55,25 +55,37 @@ def read(model: Any) -> tuple[Network, Mapping[str, Any]]:
     Raises:
         UnreadableModel: If it is of another kind, or not built.
     """
+    check_readable(model)
     try:
         inputs, outputs = list(model.inputs or ()), list(model.outputs or ())
     except (AttributeError, ValueError):
         inputs = outputs = []
     if not outputs:
-        kind = type(model).__name__
-        why = (
-            "has not been built. Begin it with a keras.Input"
-            if kind == "Sequential"
-            else "computes its outputs in a `call` of its own, which cannot be looked into. Build "
-            "it as keras.Model(inputs, outputs)"
+        raise UnreadableModel(
+            f"The model, of the class {type(model).__name__}, has not been built. Begin it with a "
+            "keras.Input to let it inherit weights."
         )
-        raise UnreadableModel(f"The model, of the class {kind}, {why} to let it inherit weights.")
     reader = _Reader()
     numbers = {id(tensor): reader.tensor(tensor) for tensor in inputs}
     ends = reader.walk(outputs, numbers, "")
     starts = tuple(numbers[id(tensor)] for tensor in inputs)
     shapes = tuple(reader.shapes)
     return Network(reader.layers, tuple(reader.calls), starts, ends, shapes), reader.handles
+
+
+def check_readable(model: Any) -> None:
+    """Raises if a model is neither functional nor sequential.
+
+    Raises:
+        UnreadableModel: If it is not.
+    """
+    names = {each.__name__ for each in type(model).__mro__}
+    if not names & {"Functional", "Sequential"}:
+        raise UnreadableModel(
+            f"The model, of the class {type(model).__name__}, computes its outputs in a `call` of "
+            "its own, which cannot be looked into. Build it as keras.Model(inputs, outputs) to let "
+            "it inherit weights."
+        )
 
 
 def write(handles: Mapping[str, Any], weights: Mapping[str, Mapping[str, Array]]) -> None:

@@ -12,7 +12,9 @@ SAME_NAME = 1000.0
 """What a name counts beside all other likeness."""
 
 
-def matched(child: Network, parent: Network, by_shape: bool = True) -> Mapping[str, str]:
+def matched(
+    child: Network, parent: Network, by_name: bool = True, by_shape: bool = True
+) -> Mapping[str, str]:
     """The parent's layer for each of the child's layers with weights that has one.
 
     Layers of the same kind that their user has given the same name belong together. The rest is
@@ -22,6 +24,7 @@ def matched(child: Network, parent: Network, by_shape: bool = True) -> Mapping[s
     Args:
         child: The network that inherits.
         parent: The network that it inherits from.
+        by_name: Whether names count, which mislead where layers were moved to other places.
         by_shape: Whether shapes and settings count at all; otherwise what is new comes late.
 
     Returns:
@@ -29,12 +32,12 @@ def matched(child: Network, parent: Network, by_shape: bool = True) -> Mapping[s
     """
     ours, theirs = _ordered(child), _ordered(parent)
     likeness = np.array(
-        [[_likeness(a, b, child, parent) for b in theirs] for a in ours], dtype=float
+        [[_likeness(a, b, child, parent, by_name) for b in theirs] for a in ours], dtype=float
     ).reshape(len(ours), len(theirs))
     if not by_shape:
         likeness = np.where(likeness < SAME_NAME, np.sign(likeness), likeness)
     pairs = {ours[i].name: theirs[j].name for i, j in _aligned(likeness)}
-    for a in ours:  # names whose order has changed
+    for a in ours if by_name else ():  # names whose order has changed
         if a.name not in pairs and any(_same_name(a, b) for b in theirs):
             pairs = {x: y for x, y in pairs.items() if y != a.name} | {a.name: a.name}
     return pairs
@@ -50,11 +53,11 @@ def _same_name(a: Layer, b: Layer) -> bool:
     return a.named and b.named and a.name == b.name and a.kind == b.kind
 
 
-def _likeness(a: Layer, b: Layer, child: Network, parent: Network) -> float:
+def _likeness(a: Layer, b: Layer, child: Network, parent: Network, by_name: bool) -> float:
     """How alike two layers are; 0 if they cannot belong together."""
     if a.kind != b.kind:
         return 0.0
-    if _same_name(a, b):
+    if by_name and _same_name(a, b):
         return SAME_NAME
     if child.heads.get(a.name) != parent.heads.get(b.name):
         return 0.0

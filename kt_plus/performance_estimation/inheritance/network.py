@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from kt_plus.performance_estimation.inheritance.arrays import Array
 
@@ -147,17 +149,33 @@ def _is_never_negative(layer: Layer, inputs: list[bool]) -> bool:
     return keeps and bool(inputs) and all(inputs)
 
 
+def is_zero(layer: Layer) -> bool:
+    """Whether a layer makes everything zero, as an absent edge of a cell does."""
+    scale, offset = (layer.config.get(name) for name in ("scale", "offset"))
+    return layer.kind == "Rescaling" and not np.any(scale or 0) and not np.any(offset or 0)
+
+
 def without_idle_calls(network: Network) -> Network:
-    """The network without rectifying what is never negative: a tensor has then one number."""
+    """The network without what changes nothing: a tensor has then one number.
+
+    That is rectifying what is never negative, and adding what is zero.
+    """
     same: dict[int, int] = {}
+    zeros: set[int] = set()
     calls = []
     for call in network.calls:
-        inputs = tuple(same.get(tensor, tensor) for tensor in call.inputs)
         layer = network.of(call)
+        call = replace(call, inputs=tuple(same.get(tensor, tensor) for tensor in call.inputs))
+        if is_zero(layer):
+            zeros.update(call.outputs)
+        elif layer.kind == "Add":
+            call = replace(call, inputs=tuple(t for t in call.inputs if t not in zeros))
+            zeros.update(call.outputs if not call.inputs else ())
         relu = layer.kind == ACTIVATION and layer.config.get(FUNCTION) == "relu"
-        if relu and call.inputs[0] in network.not_negative:
-            same[call.outputs[0]] = inputs[0]
-        else:
-            calls.append(Call(call.layer, inputs, call.outputs))
+        idle = relu and call.inputs[0] in network.not_negative
+        if idle or (layer.kind == "Add" and len(call.inputs) == 1):
+            same[call.outputs[0]] = call.inputs[0]
+        elif call.inputs:
+            calls.append(call)
     outputs = tuple(same.get(tensor, tensor) for tensor in network.outputs)
     return Network(network.layers, tuple(calls), network.inputs, outputs, network.shapes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -104,17 +105,24 @@ def inherited(
         The weights that change, by layer and name, and a report.
     """
     parent = without_idle_calls(parent)
-    plans = [Plan(child, parent, matched(child, parent, by_shape)) for by_shape in (True, False)]
-    plan, fits, preserved = max(((p, *p.made()) for p in plans), key=_merit)
+    plan, fits, preserved = _best_plan(child, parent)
     weights = {name: _with_noise(f, child.layers[name], noise) for name, f in fits.items()}
     told = [LayerReport(name, f.how, f.why, plan.pairs.get(name)) for name, f in fits.items()]
     why = "" if preserved else plan.changes[0] if plan.changes else "its outputs are others"
     return {n: w for n, w in weights.items() if w}, Report(tuple(told), preserved, why)
 
 
-def _merit(made: tuple[Plan, Mapping[str, Fit], bool]) -> tuple[bool, int]:
-    _, fits, preserved = made
-    return preserved, -sum(found.how == "fresh" for found in fits.values())
+def _best_plan(child: Network, parent: Network) -> tuple[Plan, Mapping[str, Fit], bool]:
+    """The first way to match the layers that keeps the function, or that with the fewest new."""
+    tried = []
+    for by_name, by_shape in itertools.product((True, False), repeat=2):
+        plan = Plan(child, parent, matched(child, parent, by_name, by_shape))
+        fits, preserved = plan.made()
+        if preserved:
+            return plan, fits, True
+        tried.append((sum(found.how == "fresh" for found in fits.values()), plan, fits))
+    _, plan, fits = min(tried, key=lambda each: each[0])
+    return plan, fits, False
 
 
 def _with_noise(fit: Fit, layer: Layer, noise: float) -> Mapping[str, Array]:

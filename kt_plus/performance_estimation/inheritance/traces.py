@@ -18,7 +18,13 @@ from kt_plus.performance_estimation.inheritance.arrays import (
     is_identity,
     repeated,
 )
-from kt_plus.performance_estimation.inheritance.network import ACTIVATION, FUNCTION, Call, Layer
+from kt_plus.performance_estimation.inheritance.network import (
+    ACTIVATION,
+    FUNCTION,
+    Call,
+    Layer,
+    is_zero,
+)
 
 if TYPE_CHECKING:
     from kt_plus.performance_estimation.inheritance.plan import Plan
@@ -66,6 +72,8 @@ def unknown(width: int | None, zero: bool = False) -> Trace:
 def follow(plan: Plan, call: Call, traces: list[Trace]) -> list[Trace]:
     """The traces of what a layer without weights computes."""
     layer = plan.child.of(call)
+    if is_zero(layer):
+        return [unknown(plan.child.width(call.outputs[0]), zero=True)]
     if layer.kind == ACTIVATION or any(name in layer.kind for name in UNITWISE):
         return [_unitwise(plan, layer, traces[0])]
     if layer.kind in MERGES:
@@ -104,21 +112,20 @@ def _alike(plan: Plan, call: Call, layer: Layer) -> bool:
 
 
 def _merge(plan: Plan, call: Call, layer: Layer, traces: list[Trace]) -> Trace:
+    if layer.kind == "Add" and not all(trace.zero for trace in traces):
+        some = [number for number, trace in enumerate(traces) if not trace.zero]
+        call = replace(call, inputs=tuple(call.inputs[number] for number in some))
+        traces = [traces[number] for number in some]
+        if len(traces) == 1:
+            return traces[0]
     there = same_merge(plan, layer, traces)
-    if there is None and layer.kind == "Add":
-        kept = [trace for trace in traces if not trace.zero]
-        if len(kept) < len(traces):
-            if len(kept) == 1:
-                return kept[0]
-            there = same_merge(plan, layer, kept)
-        elif plan.silence(call, layer, traces):
-            return traces[0]  # the plan is made again
-        traces = kept or traces
-    if there is None:
-        plan.changed(layer, f"the parent has no {layer.kind} of the same there")
-        known = [trace for trace in traces if trace.tensor is not None]
-        return replace(known[0], exact=False) if known else traces[0]
-    return _of_equal_units(plan, call, there, traces)
+    if there is not None:
+        return _of_equal_units(plan, call, there, traces)
+    if layer.kind == "Add" and plan.silence(call, layer, traces):
+        return traces[0]  # the plan is made again
+    plan.changed(layer, f"the parent has no {layer.kind} of the same there")
+    known = [trace for trace in traces if trace.tensor is not None]
+    return replace(known[0], exact=False) if known else traces[0]
 
 
 def same_merge(plan: Plan, layer: Layer, traces: list[Trace]) -> Call | None:
