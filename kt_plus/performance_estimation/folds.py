@@ -97,12 +97,12 @@ class Folds:
             return
         classes = classes_of(data.y)
         classes = np.zeros(len(data), np.intp) if classes is None else classes
-        fold = _fold_of_each(classes, len(self), np.random.default_rng([self.seed, 5]))
+        fold = fold_of_each(classes, len(self), np.random.default_rng([self.seed, 5]))
         for number in range(len(self)):
             yield np.flatnonzero(fold != number), np.flatnonzero(fold == number)
 
 
-def _fold_of_each(
+def fold_of_each(
     classes: NDArray[np.intp], folds: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
     """Deals the examples out, shuffled, one class after the other."""
