@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kt_plus import distribute, oracles, results, search_spaces, testing, tuners
+    from kt_plus.auto_model import AutoModel
     from kt_plus.engine.history import DONE, WAIT, History, Proposal, Record, Verdict
     from kt_plus.engine.oracle import Oracle
     from kt_plus.engine.space import Space
@@ -44,6 +45,7 @@ _HOMES = {
         "SuccessiveHalving",
         "Tuner",
     ),
+    "kt_plus.auto_model": ("AutoModel",),
     "kt_plus.engine.oracle": ("Oracle",),
     "kt_plus.engine.history": ("DONE", "WAIT", "History", "Proposal", "Record", "Verdict"),
     "kt_plus.engine.space": ("Space",),
@@ -65,6 +67,7 @@ _MODULES = {
 __all__ = [
     "DONE",
     "WAIT",
+    "AutoModel",
     "BayesianOptimization",
     "EvolutionarySearch",
     "GridSearch",

@@ -6,16 +6,24 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
+from kt_plus.auto_model.data import Split
+from kt_plus.auto_model.metrics import losses
 from kt_plus.auto_model.task import Task
 
 Array = NDArray[Any]
 
 MOST_EXAMPLES = 20_000
 """A linear model is fitted to so many examples at most, drawn at random."""
+
+LARGEST_SIDE = 32
+"""Larger images, and longer sequences, are averaged to that many pixels or steps for it."""
+
+CONSTANT, LINEAR = "a constant", "a linear model"
 
 
 @dataclass(frozen=True)
@@ -66,7 +74,6 @@ class Linear:
         features: Array,
         targets: Array,
         seconds: float = 60.0,
-        rng: np.random.Generator | None = None,
     ) -> Linear:
         """Fits until the optimum is found, or the time is up.
 
@@ -75,12 +82,7 @@ class Linear:
             features: One row for each example.
             targets: As networks are trained on them.
             seconds: How long it may take; what it has then is used.
-            rng: Draws the examples, if there are too many.
         """
-        if len(features) > MOST_EXAMPLES:
-            rng = rng or np.random.default_rng(0)
-            chosen = rng.choice(len(features), MOST_EXAMPLES, replace=False)
-            features, targets = features[chosen], targets[chosen]
         features = _with_ones(features)
         wanted = np.eye(task.outputs)[targets] if task.name == "classification" else targets
         shape = features.shape[1], wanted.shape[1]
@@ -106,6 +108,50 @@ class Linear:
     def predict(self, features: Array) -> Array:
         """The outputs that a network would give."""
         return _activated(self.task, _with_ones(features) @ self.weights)
+
+
+Rivals = list[dict[str, Array]]
+"""For each fold what its examples cost under each baseline that was fitted to the others."""
+
+
+def held_out(task: Task, preprocessing: Any, split: Split, folds: int, seconds: float) -> Rivals:
+    """Fits the baselines to the features that networks see.
+
+    Args:
+        task: The task.
+        preprocessing: What networks do to their input first.
+        split: The data.
+        folds: How many folds to judge by, one after the other.
+        seconds: How long it may take.
+    """
+    network = feature_network(split.x.shape[1:], preprocessing)
+    rivals: Rivals = []
+    for fold in range(folds if split.folds is not None else 1):
+        (x, y, *_), (x_held_out, y_held_out, *_) = split.part(fold)
+        few = np.random.default_rng(fold).permutation(len(x))[:MOST_EXAMPLES]
+        linear = Linear.fit(task, _features(network, x[few]), y[few], seconds / folds)
+        outputs = {
+            CONSTANT: Constant.fit(task, y).predict(len(x_held_out)),
+            LINEAR: linear.predict(_features(network, x_held_out)),
+        }
+        rivals.append({name: losses(task, y_held_out, out) for name, out in outputs.items()})
+    return rivals
+
+
+def feature_network(shape: tuple[int, ...], preprocessing: Any) -> Any:
+    """From examples to what a linear model is fitted to: prepared, and small."""
+    examples = keras.Input(shape)
+    features = preprocessing(examples)
+    sides = features.shape[1:-1]
+    steps = [-(-side // LARGEST_SIDE) for side in sides]
+    if any(step > 1 for step in steps):
+        pooling = {1: keras.layers.AveragePooling1D, 2: keras.layers.AveragePooling2D}[len(sides)]
+        features = pooling(steps[0] if len(sides) == 1 else steps, padding="same")(features)
+    return keras.Model(examples, keras.layers.Flatten()(features))
+
+
+def _features(network: Any, x: Array) -> Array:
+    return np.asarray(network.predict(x, batch_size=256, verbose=0))
 
 
 def _with_ones(features: Array) -> Array:

@@ -55,8 +55,8 @@ class Column:
         kind = kind_of(series)
         if kind not in (self.kind, "empty"):
             raise ValueError(
-                f"Column {self.name!r} of x holds {_in_words(kind)}. Expected {_in_words(self.kind)}, "
-                "as in fit."
+                f"Column {self.name!r} of x holds {_in_words(kind)}. Expected "
+                f"{_in_words(self.kind)}, as in fit."
             )
         if self.kind == "category":
             return self._codes_of(series)[:, None]
@@ -122,7 +122,7 @@ class TableEncoder:
 
     @property
     def codes(self) -> list[int]:
-        """For each column of the matrix the number of categories that it holds the codes of, or 0."""
+        """For each column of the matrix the number of categories it holds the codes of, or 0."""
         if not self.columns:
             return [0] * self.width
         return [column.codes for column in self.columns for _ in column.names]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ from numpy.typing import NDArray
 
 from kt_plus.auto_model.columns import TableEncoder, is_frame
 from kt_plus.auto_model.preprocessing import PrepareTable, Standardize
-from kt_plus.auto_model.task import Task
+from kt_plus.auto_model.task import Task, check_name
 from kt_plus.performance_estimation.folds import fold_of_each
 from kt_plus.performance_estimation.training_data import is_dataset
 
 Array = NDArray[Any]
+
+FEWEST = 10
+"""So many examples there must be."""
 
 KINDS = ("table", "image", "sequence")
 
@@ -46,8 +50,7 @@ class Inputs:
         Raises:
             ValueError: If they are nothing that a network can be found for.
         """
-        if kind not in ("auto", *KINDS):
-            raise ValueError(f"data={kind!r} was given. Expected 'auto' or one of {KINDS}.")
+        check_name("data", kind, KINDS)
         if not is_frame(x):
             _check_array(x)
         found, reason = (kind, "as given") if kind != "auto" else _kind_of(x)
@@ -75,6 +78,18 @@ class Inputs:
         """The shape of one example with the channels that images without them lack."""
         return (*self.shape, 1) if self.kind == "image" and len(self.shape) == 2 else self.shape
 
+    def get_config(self) -> dict[str, Any]:
+        return {**vars(self), "table": None if self.table is None else self.table.get_config()}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Inputs:
+        table = config["table"] and TableEncoder.from_config(config["table"])
+        return cls(config["kind"], tuple(config["shape"]), config["reason"], table)
+
+    def encode_for_networks(self, x: Any) -> Array:
+        """The array that a network of the search takes: images have channels."""
+        return self.encode(x).reshape(-1, *self.network_shape)
+
     def encode(self, x: Any) -> Array:
         """The array that the exported model takes.
 
@@ -87,18 +102,18 @@ class Inputs:
         array = np.asarray(x)
         if array.shape[1:] != self.shape:
             raise ValueError(
-                f"x has the shape {array.shape}. Expected {self.kind}s of the shape {self.shape}, as "
-                f"in fit: {('number of examples', *self.shape)}."
+                f"x has the shape {array.shape}. Expected {self.kind}s of the shape {self.shape}, "
+                f"as in fit: {('number of examples', *self.shape)}."
             )
         if array.dtype.kind == "f":
             _check_numbers(array)
         return array if array.dtype == np.uint8 else array.astype("float32")
 
     def preprocessing(self, encoded: Array) -> Any:
-        """What the network does first, fitted to training examples as encoded."""
+        """What a network does first, fitted to training examples as networks take them."""
         if self.table is not None:
             return PrepareTable.fit(encoded, self.table.codes)
-        return Standardize.fit(encoded.reshape(-1, *self.network_shape))
+        return Standardize.fit(encoded)
 
 
 def read_dataset(dataset: Any) -> tuple[Array, Array]:
@@ -148,6 +163,87 @@ def read(x: Any, y: Any, name: str = "x") -> tuple[Any, Any]:
     return x, y
 
 
+def read_examples(x: Any) -> Any:
+    """Examples only, of a data set without its targets if it has some."""
+    if not is_dataset(x):
+        return x if is_frame(x) else np.asarray(x)
+    batches = [b[0] if isinstance(b, tuple) else b for b in x.as_numpy_iterator()]
+    return np.concatenate(batches)
+
+
+def read_pair(data: Any) -> tuple[Any, Any]:
+    """Validation data: a pair of examples and targets, or a data set of both."""
+    if isinstance(data, (tuple, list)):
+        if len(data) != 2:
+            raise ValueError(
+                f"validation_data holds {len(data)} parts. Expected examples and targets."
+            )
+        return read(*data, name="validation_data")
+    return read(data, None, name="validation_data")
+
+
+def checked_folds(validation_split: float, examples: int) -> int:
+    """Into how many folds the examples are divided, of which each is validated by once.
+
+    Raises:
+        ValueError: If the share is impossible, or there are too few examples.
+    """
+    number = isinstance(validation_split, float) and 0.0 < validation_split <= 0.5
+    if not number:
+        raise ValueError(
+            f"validation_split={validation_split!r} was given. Expected a share above 0 and up to "
+            "0.5, such as 0.2."
+        )
+    if examples < FEWEST:
+        raise ValueError(
+            f"x holds {examples} examples. Expected at least {FEWEST}, to learn from some and "
+            "judge by others."
+        )
+    return min(round(1 / validation_split), examples // 2)
+
+
+def example_weights(
+    task: Task, targets: Array, sample_weight: Any, class_weight: Any
+) -> Array | None:
+    """What each example counts; `None` if all count alike.
+
+    Args:
+        task: The task.
+        targets: As networks are trained on them.
+        sample_weight: What the user says of each example.
+        class_weight: What the user says of each class: a mapping from labels, or "balanced".
+
+    Raises:
+        ValueError: If there is not a weight for each.
+    """
+    weights = np.ones(len(targets), "float32")
+    if sample_weight is not None:
+        weights = np.asarray(sample_weight, "float32")
+        if weights.shape != (len(targets),) or not (np.isfinite(weights) & (weights >= 0)).all():
+            raise ValueError(
+                f"sample_weight has the shape {weights.shape}. Expected {len(targets)} finite "
+                "numbers from 0 on, one for each example."
+            )
+    if class_weight is not None:
+        of_class = _class_weights(task, class_weight)
+        weights = weights * of_class[targets.reshape(-1).astype(int)]
+    return None if sample_weight is None and class_weight is None else weights
+
+
+def _class_weights(task: Task, class_weight: Any) -> Array:
+    if not task.is_classes:
+        raise ValueError(f"class_weight was given, and the task is {task.name}. Leave it out.")
+    if class_weight == "balanced":
+        counts = np.maximum(task.counts, 1)
+        return np.asarray(task.examples / (len(counts) * counts), "float32")
+    if not isinstance(class_weight, Mapping) or set(class_weight) != set(task.classes):
+        raise ValueError(
+            f"class_weight={class_weight!r} was given. Expected 'balanced', or a weight for each "
+            f"of the classes {', '.join(map(repr, task.classes[:10]))}."
+        )
+    return np.array([class_weight[label] for label in task.classes], "float32")
+
+
 @dataclass(frozen=True)
 class Split:
     """The examples, and in which fold each of them is.
@@ -167,6 +263,11 @@ class Split:
     folds: Array | None = None
     number: int = 1
     validation: tuple[Array, ...] | None = None
+
+    def divided(self, task: Task, seed: int, weights: Array | None) -> Split:
+        """The same with weights, and each example in a fold, unless there are validation data."""
+        folds = None if self.validation is not None else divide(task, self.y, self.number, seed)
+        return replace(self, weights=weights, folds=folds)
 
     def part(self, fold: int) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """What to train on and what to validate by, each as (x, y) or (x, y, weights)."""
@@ -243,7 +344,7 @@ def _check_numbers(array: Array) -> None:
     if bad.any():
         rows = np.unique(np.nonzero(bad)[0])
         raise ValueError(
-            f"x is NaN or infinite in {len(rows)} of {len(array)} examples, the first of them number "
-            f"{rows[0]}. Expected finite numbers in images and sequences: fill them in, or leave "
-            "those examples out. (Only tables may lack numbers.)"
+            f"x is NaN or infinite in {len(rows)} of {len(array)} examples, the first of them "
+            f"number {rows[0]}. Expected finite numbers in images and sequences: fill them in, or "
+            "leave those examples out. (Only tables may lack numbers.)"
         )

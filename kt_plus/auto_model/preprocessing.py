@@ -19,7 +19,7 @@ CLIP = 3.0
 
 @dataclass(frozen=True)
 class Standardize:
-    """Gives the last axis, the channels of an image or the features of a step, mean 0 and variance 1.
+    """Gives channels, or the features of a step, the mean 0 and the variance 1.
 
     Args:
         means: The mean of each.

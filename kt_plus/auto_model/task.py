@@ -146,10 +146,7 @@ def infer(y: Any, task: str = "auto") -> Task:
     Raises:
         ValueError: If there is nothing to learn, or the targets do not fit the task.
     """
-    if task not in ("auto", *NAMES):
-        near = difflib.get_close_matches(str(task), NAMES, 1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"task={task!r} was given. Expected 'auto' or one of {NAMES}.{hint}")
+    check_name("task", task, NAMES)
     targets = as_targets(y)
     if targets.ndim == 1:
         found = _of_column(targets, task)
@@ -171,6 +168,14 @@ def infer(y: Any, task: str = "auto") -> Task:
         )
     found = found if task == "auto" else replace(found, reason=f"as given; {found.reason}")
     return replace(found, examples=len(targets))
+
+
+def check_name(argument: str, name: Any, known: tuple[str, ...]) -> None:
+    """Raises unless it is "auto" or one of these, telling the nearest."""
+    if name not in ("auto", *known):
+        near = difflib.get_close_matches(str(name), known, 1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"{argument}={name!r} was given. Expected 'auto' or one of {known}.{hint}")
 
 
 def as_targets(y: Any) -> Array:
@@ -298,8 +303,8 @@ def _are_classes(values: Array, targets: Array) -> bool:
 def _of_columns(targets: Array, names: tuple[Label, ...], task: str) -> Task:
     if targets.dtype.kind == "O":
         raise ValueError(
-            f"y has {targets.shape[1]} columns of texts. Expected one column of labels, or a column "
-            "of 0 and 1 for each label."
+            f"y has {targets.shape[1]} columns of texts. Expected one column of labels, or a "
+            "column of 0 and 1 for each label."
         )
     marks = bool(((targets == 0) | (targets == 1)).all())
     single = marks and bool((targets.sum(axis=1) == 1).all())

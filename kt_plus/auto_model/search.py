@@ -1,0 +1,192 @@
+"""The search: evolution in a space of architectures, stopped early, within an allowance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import keras_tuner
+
+from kt_plus.auto_model.budget import Allowance, Limit, Pace, too_small
+from kt_plus.auto_model.data import Inputs, Split
+from kt_plus.auto_model.project import Project
+from kt_plus.auto_model.task import Task
+from kt_plus.engine.oracle import check_whole
+from kt_plus.tuners import EvolutionarySearch
+
+Space = Callable[..., Any]
+
+EXAMPLES_OF_A_TRAINING = 200_000
+"""So many examples a training sees at most by default, in 20 to 200 epochs."""
+
+UNLIMITED_POPULATION = {"population_size": 25, "random_trials": 8}
+"""How evolution goes where the number of trials is not known beforehand."""
+
+
+LINEAR_LEARNING_RATE = 0.01
+"""A single layer bears larger steps than a deep network."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How networks are trained.
+
+    Args:
+        objective: What they are compared by.
+        epochs: The number of epochs at most.
+        batch_size: The number of examples in a batch.
+        seed: The seed of everything random.
+    """
+
+    objective: str
+    epochs: int
+    batch_size: int
+    seed: int
+
+    @classmethod
+    def of(
+        cls, objective: str, examples: int, epochs: int | None, batch_size: int | None, seed: int
+    ) -> Training:
+        """With what is not said chosen by the number of examples.
+
+        Raises:
+            ValueError: If a number is below 1, or not whole.
+        """
+        for name, number in (("epochs", epochs), ("batch_size", batch_size)):
+            check_whole(name, number)
+        if epochs is None:
+            epochs = min(max(EXAMPLES_OF_A_TRAINING // examples, 20), 200)
+        if batch_size is None:
+            batch_size = next((size for size in (32, 64) if 100 * size > examples), 128)
+        return cls(objective, epochs, batch_size, seed)
+
+    def early_stopping(self, direction: str, restore: bool) -> Any:
+        """Ends a training that has not improved for a tenth of its epochs, 5 at least."""
+        return keras.callbacks.EarlyStopping(
+            self.objective,
+            patience=max(5, self.epochs // 10),
+            mode=direction,
+            restore_best_weights=restore,
+        )
+
+    def pace(self, split: Split) -> Pace:
+        """Of the trainings that are to come."""
+        train, validation = split.part(0)
+        batches = [-(-len(part[0]) // self.batch_size) for part in (train, validation)]
+        return Pace(*batches)
+
+
+def make_space(space: Space | None, inputs: Inputs, task: Task, x: Any) -> Any:
+    """The space of architectures for these data; chains, unless another was given."""
+    if space is None:
+        from kt_plus.search_spaces import ChainSpace
+
+        space = ChainSpace
+    return space(
+        inputs.network_shape,
+        task.outputs,
+        task=task.name,
+        data=inputs.kind,
+        preprocessing=inputs.preprocessing(x),
+    )
+
+
+def first_configurations(space: Any) -> list[dict[str, Any]]:
+    """What is tried first: the defaults and, for a table, the linear model that a chain may be."""
+    hp = keras_tuner.HyperParameters()
+    space.build(hp)
+    empty = {h.name: "identity" for h in hp.space if "identity" in getattr(h, "values", ())}
+    if not empty or getattr(space, "data", None) != "table":
+        return [{}]
+    settings = {"dropout": 0.0, "adam_learning_rate": LINEAR_LEARNING_RATE}
+    return [{}, {**empty, **{k: v for k, v in settings.items() if k in hp.values}}]
+
+
+class Search:
+    """The search of one fit.
+
+    Args:
+        space: The space of architectures.
+        training: How networks are trained.
+        allowance: What may be spent.
+        members: How many networks are trained in the end.
+        **project: Where the search is kept: `directory`, `project_name`, `overwrite`.
+    """
+
+    def __init__(
+        self, space: Any, training: Training, allowance: Allowance, members: int, **project: Any
+    ) -> None:
+        self.training, self.allowance, self.members = training, allowance, members
+        options = {} if allowance.max_trials else UNLIMITED_POPULATION
+        self.tuner = EvolutionarySearch(
+            space,
+            training.objective,
+            max_trials=allowance.max_trials,
+            seed=training.seed,
+            stopping="auto",
+            initial_configurations=first_configurations(space),
+            max_time=allowance.budget.max_seconds,
+            max_epochs_total=allowance.search_epochs,
+            **options,
+            **project,
+        )
+
+    @property
+    def direction(self) -> str:
+        """Whether the objective is minimised ("min") or maximised ("max")."""
+        return str(self.tuner.oracle.objective.direction)
+
+    def go_on(self, project: Project) -> None:
+        """Takes into account what earlier sessions have spent, and writes the project's state."""
+        budget, searched = self.allowance.budget, self.tuner.oracle.budget
+        state = project.state
+        spent = max(state["seconds"], searched.seconds) + budget.seconds
+        budget.resume(spent, searched.epochs + state.get("final_epochs", 0))
+        budget.begin()
+        project.save()
+
+    def run(self, split: Split, pace: Pace, verbose: int) -> None:
+        """Runs trials until the search's share of the allowance is spent.
+
+        Raises:
+            BudgetError: If it does not suffice for a single epoch.
+        """
+        before = self.tuner.oracle.budget.epochs
+        limit = Limit(self._seconds_left, pace, self._hold, lambda: self._check(pace))
+        self._hold(0.0)
+        train, validation = split.part(0)
+        self.tuner.search(
+            train[0],
+            train[1],
+            sample_weight=train[2] if len(train) > 2 else None,
+            validation_data=validation,
+            epochs=self.training.epochs,
+            batch_size=self.training.batch_size,
+            callbacks=[self.training.early_stopping(self.direction, restore=False), limit],
+            verbose=verbose,
+        )
+        self.allowance.budget.epochs += self.tuner.oracle.budget.epochs - before
+
+    def best(self) -> list[Any]:
+        """The completed trials from the best on."""
+        trials = self.tuner.oracle.get_best_trials(None)
+        return [trial for trial in trials if trial.score is not None]
+
+    def _seconds_left(self) -> float:
+        best = self.best()
+        seconds = self.tuner.oracle.notes[best[0].trial_id].seconds if best else None
+        needed = None if seconds is None else self.members * seconds
+        return self.allowance.seconds_left - self.allowance.reserved_seconds(needed)
+
+    def _hold(self, next_step: float) -> None:
+        """Lets the oracle end the search when there is no time for the next step."""
+        budget = self.tuner.oracle.budget
+        if self.allowance.budget.max_seconds is not None:
+            left = self._seconds_left() - next_step
+            budget.max_seconds = budget.seconds + max(left, 1e-6)
+
+    def _check(self, pace: Pace) -> None:
+        if not pace.epochs and not self.best():
+            raise too_small(self.allowance, pace)
