@@ -59,6 +59,7 @@ class OracleSearch:
     def __init__(self, oracle: keras_tuner.Oracle, directory: Path):
         self.oracle = oracle
         self.oracle.verbose = 0
+        self.oracle.idle_pause = 0.0  # a virtual worker asks again after the next result only
         self.oracle._set_project_dir(str(directory), "project")
 
     def ask(self, worker: str) -> Suggestion | Signal:

@@ -54,9 +54,6 @@ OPTIONS = (
 )
 """The arguments that every search of kt_plus has beyond Keras Tuner's."""
 
-IDLE_PAUSE = 0.02
-"""Seconds to sleep before an IDLE answer: Keras Tuner asks again at once, in a busy loop."""
-
 
 class Oracle(keras_tuner.Oracle):
     """A search: the strategy that proposes trials, and the rule that stops them early.
@@ -98,6 +95,10 @@ class Oracle(keras_tuner.Oracle):
         keep_checkpoints: How many of the best trials keep their checkpoints, 50 by default,
             besides those that the search may go on from; "all" keeps all.
 
+    Attributes:
+        idle_pause: Seconds to sleep before an IDLE answer: Keras Tuner asks again at once, in
+            a busy loop.
+
     Raises:
         ValueError: If an argument has an impossible value.
 
@@ -108,6 +109,8 @@ class Oracle(keras_tuner.Oracle):
     tuner = kt_plus.Tuner(oracle, build_model)
     ```
     """
+
+    idle_pause = 0.02
 
     def __init__(
         self,
@@ -213,7 +216,7 @@ class Oracle(keras_tuner.Oracle):
         with self._lock:
             trial = self._create_trial(tuner_id)
         if trial.status == Status.IDLE:
-            time.sleep(IDLE_PAUSE)
+            time.sleep(self.idle_pause)
         return trial
 
     def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Any:
