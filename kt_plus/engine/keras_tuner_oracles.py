@@ -105,11 +105,14 @@ class HyperbandOracle(Oracle, keras_tuner.oracles.HyperbandOracle):
         self._set_up(seed, None, **options)
 
     def propose(self, trial_id: str) -> Proposal | Signal:
+        if self.knowledge.waiting:
+            return WAIT
         # Hyperband promotes the best of a full round: what is excluded there is the worst.
         with _trials_as_learnt(self, excluded=-np.inf):
             answer = keras_tuner.oracles.HyperbandOracle.populate_space(self, trial_id)
+        self.knowledge.waiting = answer["status"] == "IDLE"
         if answer["status"] != "RUNNING":
-            return WAIT if answer["status"] == "IDLE" else DONE
+            return WAIT if self.knowledge.waiting else DONE
         values = answer["values"]
         return Proposal(values, values.get("tuner/trial_id"), rung=values["tuner/round"])
 

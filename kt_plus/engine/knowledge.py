@@ -24,6 +24,10 @@ class Knowledge:
         dry: Whether a rule makes a dry run, for which stops that only would have been are real.
         has_rungs: Whether trials of different rungs cannot be compared.
 
+    Attributes:
+        waiting: Whether the strategy waits for something to change here. Being a function of it,
+            it need not be asked before.
+
     Raises:
         ValueError: If `stopped_trials` is none of these.
     """
@@ -41,6 +45,7 @@ class Knowledge:
                 "Leave it out to learn from the best value that a stopped trial has reached."
             )
         self.stopped_trials = stopped_trials
+        self.waiting = False
         self.has_rungs, self._has_runs = has_rungs, False
         self._notes: dict[str, Note | None] = {}
         self._parts: dict[tuple[int | None, int | None], Knowledge] = {}
@@ -52,6 +57,7 @@ class Knowledge:
 
     def put(self, record: Record, note: Note | None = None) -> None:
         """Adds a trial, or replaces what was known of it."""
+        self.waiting = False
         self.observed.put(record)
         if self.learnt is not self.observed:
             self.learnt.put(self._learnt(record, note.stop if note else None))

@@ -288,7 +288,11 @@ class Oracle(keras_tuner.Oracle):
         """What the strategy proposes now."""
         if self.strategy is None:
             raise NotImplementedError("Give the Oracle a `strategy`, or override `propose`.")
-        return self.strategy.propose(self.space, self.knowledge.learnt, self._rng())
+        if self.knowledge.waiting:  # each of many workers asks, again and again
+            return WAIT
+        proposal = self.strategy.propose(self.space, self.knowledge.learnt, self._rng())
+        self.knowledge.waiting = proposal is WAIT
+        return proposal
 
     def needed_trials(self) -> Collection[str]:
         """The trials whose checkpoints trials that are yet to be proposed may begin with."""

@@ -312,3 +312,27 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been(
     interruptions = {1, 2, 5, 6, 9, 11, 12}
     assert run("interrupted", interruptions) == uninterrupted
     assert not interruptions
+
+
+def test_a_strategy_that_waits_is_asked_again_when_something_has_changed(tmp_path: Path) -> None:
+    asked = []
+
+    class Alternating:
+        """A trial only while none runs."""
+
+        def propose(self, space: Any, history: Any, rng: Any) -> Any:
+            asked.append(len(history))
+            running = any(record.status == "running" for record in history)
+            return kt_plus.WAIT if running else kt_plus.Proposal({})
+
+    oracle = kt_plus.Oracle(kt.Objective("loss", "min"), 3, strategy=Alternating())
+    oracle.idle_pause = 0.0
+    oracle._set_project_dir(str(tmp_path), "search")
+    trial = oracle.create_trial("one")
+    waiting = [oracle.create_trial("two").status for _ in range(100)]
+    assert (trial.status, set(waiting), asked) == ("RUNNING", {"IDLE"}, [0, 1])
+    oracle.update_trial(trial.trial_id, {"loss": 1.0})
+    trial.status = "COMPLETED"
+    oracle.end_trial(trial)
+    assert oracle.create_trial("two").status == "RUNNING"
+    assert asked == [0, 1, 1]
