@@ -42,8 +42,8 @@ class Strategy(Protocol):
             rng: The only source of randomness that may be used.
 
         Returns:
-            A `Proposal`; `WAIT` if some running trial must end first; `DONE` if there
-            is nothing left to try.
+            A `Proposal`, of values that `space.admits`; `WAIT` if some running trial must end
+            first; `DONE` if there is nothing left to try.
         """
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from kt_plus.engine.history import History, Proposal
 from kt_plus.engine.seeds import proposal_rng
-from kt_plus.engine.space import Space
+from kt_plus.engine.space import Hooks, Space
 from kt_plus.search_strategies.base import Strategy
 from kt_plus.testing.simulation import (
     Values,
@@ -151,6 +151,11 @@ class StrategySuite:
             assert len(models) == 12, f"{len(models)} trials for 12 models."
             assert len({str(model) for model in models}) == 12, "A model was tried twice."
 
+    def test_what_the_hypermodel_calls_invalid_is_never_proposed(self) -> None:
+        space = Space(SPACES["flat"].dimensions, Hooks(valid=_is_within_bounds))
+        for _, proposal in simulate(self.make_strategy(), space, 30, workers=2):
+            assert space.admits(proposal.values), f"{proposal} is not valid: see `space.admits`."
+
     def test_failed_trials_are_never_parents(self) -> None:
         for kind, space in self.spaces.items():
             search = simulate(self.make_strategy(), space, 40, workers=2, score=_half_fail)
@@ -167,6 +172,10 @@ class StrategySuite:
     def test_trials_that_run_at_once_are_distinct(self) -> None:
         for kind, space in self.spaces.items():
             _assert_distinct(kind, simulate(self.make_strategy(), space, 48, workers=16))
+
+
+def _is_within_bounds(values: Values) -> bool:
+    return not (values["norm"] and values["units"] == 64)
 
 
 def _traces(strategy: Strategy, spaces: Sequence[Space]) -> list[list[tuple[Any, ...]]]:

@@ -20,8 +20,8 @@ from kt_plus.search_spaces.base import hyperparameters
 from tests.search_spaces.networks import SPACES, data_of
 
 assert keras.backend.backend() == "jax"
-for name, make in SPACES.items():
-    space = make()
+for name in ("chain-image", "chain-sequence", "branching-table", "nas_bench_201-image"):
+    space = SPACES[name]()
     values = space.architecture.draw(np.random.default_rng(0))
     graph, model = space.graph(hyperparameters(values)), space.build(hyperparameters(values))
     assert graph.parameters == model.count_params(), name
@@ -31,9 +31,9 @@ for name, make in SPACES.items():
 space = SPACES["chain-table"]()
 with tempfile.TemporaryDirectory() as folder:
     tuner = kt_plus.EvolutionarySearch(
-        space, "loss", max_trials=3, seed=0, random_trials=2, directory=folder
+        space, "loss", max_trials=2, seed=0, random_trials=1, directory=folder
     )
-    tuner.search(*data_of(space), epochs=2, verbose=0)
+    tuner.search(*data_of(space), epochs=1, verbose=0)
     model = tuner.get_best_models()[0]
     model.save(f"{folder}/best.keras")
     keras.saving.load_model(f"{folder}/best.keras")
@@ -43,7 +43,7 @@ print("searched")
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
-def test_every_space_works_on_jax():
+def test_search_spaces_work_on_jax():
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", PROGRAM]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import keras
 import keras_tuner
 import numpy as np
 import pytest
@@ -82,6 +83,27 @@ def test_a_connection_is_moved():
     values = {**space.architecture.defaults(), "block3_skip0": True}
     child = space._rewire(values, np.random.default_rng(0))
     assert changed(values, child) == {"block3_skip0", "block3_skip1"}
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("chain-image", {"width": 4, "slot2": "identity"}, {"width": 8, "slot2": "conv_3"}),
+        ("chain-table", {"slot2": "identity"}, {"slot2": "residual_relu"}),
+        ("branching-image", {}, {"block3_skip0": True, "block2_branch2": "conv_3"}),
+        ("nas_bench_201-image", {"edge_0_3": "skip_connect"}, {"edge_0_3": "skip_connect",
+            "edge_0_1": "nor_conv_3x3", "edge_1_3": "nor_conv_1x1"}),
+    ],
+)  # fmt: skip
+def test_networks_that_grow_inherit_what_they_computed(name, before, after):
+    space = SPACES[name](dropout=0)
+    parent, child = (space.build(hyperparameters(values)) for values in (before, after))
+    x, y = data_of(space)
+    parent.run_eagerly = True
+    parent.train_on_batch(x, y)
+    assert kt_plus.WeightInheritance(noise=0).transfer(parent, child).preserved
+    ours, theirs = (keras.ops.convert_to_numpy(model(x)) for model in (child, parent))
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
 def test_isomorphic_networks_trained_alike_have_one_fingerprint():
