@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks import bayesian, overhead, proposals, results, scaling, strategies
+from benchmarks import bayesian, inheritance, overhead, proposals, results, scaling, strategies
 from benchmarks.methods import Unavailable, parse, spread
 from benchmarks.simulator import Completed, Run
 from benchmarks.tables import Synthetic
@@ -185,3 +185,10 @@ def test_a_chief_serves():
     ]
     assert all(float(cells[2]) > 0 for cells in lines)
     assert "Left out: kt.NoSuchSearch" in table
+
+
+def test_how_many_epochs_inheritance_needs():
+    steps = [(1, 0.5), (4, 0.8), (9, 0.9)]
+    assert inheritance.reached(steps, 0.5) == 1
+    assert inheritance.reached(steps, 0.6) == 4
+    assert inheritance.reached(steps, 0.91) is None

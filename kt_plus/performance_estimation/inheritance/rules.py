@@ -159,9 +159,7 @@ def _rule_of(layer: Layer) -> Callable[[Plan, Pair], Fit] | None:
 
 
 def _on_last_axis(layer: Layer) -> bool:
-    return layer.config.get("axis", -1) in (-1, [-1]) and all(
-        w.ndim == 1 for w in layer.weights.values()
-    )
+    return layer.config.get("axis", -1) == -1 and all(w.ndim == 1 for w in layer.weights.values())
 
 
 def _told(
