@@ -7,9 +7,11 @@ directory can do it, and nothing else than what Keras Tuner keeps anyway has to 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 from keras_tuner.engine.trial import Trial
@@ -45,21 +47,28 @@ class Inheritance:
         self._shapes: Any = None
         self._warned = False
 
-    def prepare(self, trial: Any) -> None:
-        """Reads the parent of a trial whose model is to be built next."""
+    @contextlib.contextmanager
+    def by(self, trial: Any) -> Iterator[None]:
+        """Within it, the model that is built next is that of the trial, and inherits."""
         parent = trial.hyperparameters.values.get(INHERIT)
-        if parent is None:
-            return
-        self._trial, self._parent = trial.trial_id, parent
+        if parent is not None:
+            self._trial, self._parent = trial.trial_id, parent
+            self._prepare(parent)
+        try:
+            yield
+        finally:
+            self._network = None
+
+    def _prepare(self, parent: str) -> None:
         try:
             self._network = self._read(parent)
         except UnreadableModel as error:
             self._begin_anew(str(error))
         except Exception as error:  # whatever a model of the user's, or a damaged file, may raise
-            self._begin_anew(f"the checkpoint of trial {parent} could not be read: {error!r}")
+            self._begin_anew(f"the checkpoint of trial {parent} could not be read: {error!r}.")
 
     def apply(self, model: Any) -> None:
-        """Gives the trial's model what it inherits, if it was prepared."""
+        """Gives the model of the trial what it inherits."""
         network, self._network = self._network, None
         if network is None:
             return
@@ -70,7 +79,7 @@ class Inheritance:
         except UnreadableModel as error:
             self._begin_anew(str(error))
         except Exception as error:
-            self._begin_anew(f"its weights could not be set: {error!r}")
+            self._begin_anew(f"its weights could not be set: {error!r}.")
         else:
             self._keep({"report": report.get_config()})
 

@@ -476,9 +476,10 @@ class Tuner(keras_tuner.Tuner):
             checkpoints.begin_execution()
         args, kwargs = self._with_data(trial, args, kwargs)
         self._execution += 1
+        inherits: Any = contextlib.nullcontext()
         if self._inheritance is not None and (checkpoints is None or checkpoints.epoch is None):
-            self._inheritance.prepare(trial)  # one that goes on has its own weights
-        with self._asked_values(trial) as copied:
+            inherits = self._inheritance.by(trial)  # one that goes on has weights of its own
+        with inherits, self._asked_values(trial) as copied:
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
         if isinstance(self._results, keras.callbacks.History) and freq != 1:
             _repeat_unvalidated(self._results, freq)

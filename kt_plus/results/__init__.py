@@ -12,6 +12,7 @@ from kt_plus.results.coordinates import plot_parallel_coordinates
 from kt_plus.results.exports import to_optuna
 from kt_plus.results.frame import runs_to_dataframe, to_dataframe
 from kt_plus.results.importance import importance_to_dataframe, plot_importance
+from kt_plus.results.inheritance import inheritance_to_dataframe
 from kt_plus.results.lineage import plot_family_tree, plot_searches
 from kt_plus.results.overview import plot_best_so_far, plot_learning_curves
 from kt_plus.results.plots import plot_trial
@@ -20,6 +21,7 @@ from kt_plus.results.tensorboard import to_tensorboard
 
 __all__ = [
     "importance_to_dataframe",
+    "inheritance_to_dataframe",
     "plot_architecture",
     "plot_best_so_far",
     "plot_family_tree",

@@ -7,7 +7,16 @@ from itertools import pairwise
 
 import pytest
 
-from benchmarks import architectures, bayesian, overhead, proposals, results, scaling, strategies
+from benchmarks import (
+    architectures,
+    bayesian,
+    inheritance,
+    overhead,
+    proposals,
+    results,
+    scaling,
+    strategies,
+)
 from benchmarks.methods import Unavailable, parse, spread
 from benchmarks.simulator import Completed, Run
 from benchmarks.tables import Synthetic
@@ -198,3 +207,10 @@ def test_architectures_prints_a_line_for_each_network(capsys):
         accuracy = float(table[line][2])
         assert 0.05 < accuracy <= 1.0  # judged on 600 digits after one epoch
     assert table["chain"][5] == "1"
+
+
+def test_how_many_epochs_inheritance_needs():
+    steps = [(1, 0.5), (4, 0.8), (9, 0.9)]
+    assert inheritance.reached(steps, 0.5) == 1
+    assert inheritance.reached(steps, 0.6) == 4
+    assert inheritance.reached(steps, 0.91) is None

@@ -115,6 +115,16 @@ def test_epochs_are_counted_along_the_line(searched: Any) -> None:
     assert frame.inherited.max() > FIT["epochs"], "no line is longer than one parent"
 
 
+def test_what_each_layer_has_inherited_is_listed(searched: Any) -> None:
+    frame = kt_plus.results.inheritance_to_dataframe(searched.project_dir)
+    children = {r.trial_id: r.parent for r in searched.oracle.history if r.parent}
+    assert dict(zip(frame.trial_id, frame.parent, strict=True)) == children
+    for child, layers in frame.groupby("trial_id"):
+        assert [*layers.layer] == [layer.layer for layer in report_of(searched, child).layers]
+    assert set(frame.how) <= {"copied", "widened", "cropped", "deepened", "fresh"}
+    assert frame.source[frame.how == "widened"].notna().all()
+
+
 def test_the_summary_marks_inherited_scores(searched: Any, capsys: Any) -> None:
     searched.results_summary(8)
     printed = capsys.readouterr().out
@@ -227,6 +237,8 @@ def test_a_subclassed_model_begins_anew_and_is_told_why(tmp_path: Path) -> None:
     assert note.parent is not None
     assert note.inherited == 0
     assert note.inheritance.startswith("from scratch: The model, of the class Network")
+    (row,) = kt_plus.results.inheritance_to_dataframe(tuner).to_dict("records")
+    assert row["why"].startswith("The model, of the class Network")
 
 
 @pytest.mark.usefixtures("eager")
@@ -279,6 +291,31 @@ def test_workers_inherit_through_the_project(tmp_path: Path) -> None:
         assert note["inherited"] > 0, note["inheritance"]
         assert (tmp_path / "parallel" / f"trial_{child}" / "inheritance.json").exists()
     assert parallel.chief["loss"] == min(trial["score"] for trial in parallel.saved.values())
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_model_that_cannot_be_built_leaves_nothing_to_the_next_one(tmp_path: Path) -> None:
+    class Once:
+        """A child of trial 0 whose model fails, and then a trial without a parent."""
+
+        def propose(self, space: Any, history: Any, rng: Any) -> Any:
+            if len(history) == 3:
+                return kt_plus.DONE
+            parent = "0" if len(history) == 1 else None
+            return kt_plus.Proposal({"fails": len(history) == 1}, parent)
+
+    def failing(hp: Any) -> Any:
+        if hp.Boolean("fails"):
+            raise ArithmeticError
+        return compiled([keras.layers.Dense(4, "relu")])
+
+    oracle = kt_plus.Oracle(
+        kt.Objective("val_loss", "min"), strategy=Once(), seed=0, inherit_weights=True
+    )
+    tuner = search(kt_plus.Tuner(oracle, failing, directory=tmp_path, project_name="p"))
+    assert [t.status for t in oracle.trials.values()] == ["COMPLETED", "FAILED", "COMPLETED"]
+    assert not FirstWeights.began["2", 1], "it was built early, to inherit"
+    assert report_of(tuner, "2") is None
 
 
 def test_bad_arguments(tmp_path: Path) -> None:

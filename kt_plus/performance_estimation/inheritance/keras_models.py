@@ -184,6 +184,8 @@ def _layer(name: str, layer: Any, node: Any) -> tuple[Layer, Any]:
         return _operation(name, kind, layer, node), None
     named = re.fullmatch(rf"{re.escape(_snake_case(type(layer).__name__))}(_\d+)?", layer.name)
     config, function = _config(layer), None
+    if "axis" in config:
+        config["axis"] = _from_the_end(config["axis"], len(node.input_tensors[0].shape))
     if ACTIVATED.fullmatch(kind):
         function = config.pop(FUNCTION, "linear")
     if kind == "ReLU" and not any(
@@ -202,7 +204,8 @@ def _operation(name: str, kind: str, operation: Any, node: Any) -> Layer:
     if kind in FUNCTIONS:
         return Layer(name, ACTIVATION, {FUNCTION: kind.lower()})
     if kind in OPERATIONS and (kind == "Concatenate" or len(node.input_tensors) == 2):
-        config = {"axis": operation.axis} if kind == "Concatenate" else {}
+        rank = len(node.input_tensors[0].shape)
+        config = {"axis": _from_the_end(operation.axis, rank)} if kind == "Concatenate" else {}
         return Layer(name, kind, config)
     settings = {k: v for k, v in vars(operation).items() if not k.startswith("_") and k != "name"}
     arguments = [repr(node.arguments.args), repr(node.arguments.kwargs)]
@@ -216,6 +219,12 @@ def _config(layer: Any) -> dict[str, Any]:
     except Exception:  # a layer of the user's that cannot tell its settings
         return {"settings": id(layer)}
     return {n: v for n, v in _plain(config).items() if not SHAPING.fullmatch(n)}
+
+
+def _from_the_end(axis: Any, rank: int) -> Any:
+    """-1 for the last axis, in whichever way it is told."""
+    (single,) = axis if isinstance(axis, (list, tuple)) and len(axis) == 1 else (axis,)
+    return -1 if single in (-1, rank - 1) else axis
 
 
 def _plain(config: Mapping[str, Any]) -> dict[str, Any]:

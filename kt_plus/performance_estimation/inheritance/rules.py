@@ -159,9 +159,7 @@ def _rule_of(layer: Layer) -> Callable[[Plan, Pair], Fit] | None:
 
 
 def _on_last_axis(layer: Layer) -> bool:
-    return layer.config.get("axis", -1) in (-1, [-1]) and all(
-        w.ndim == 1 for w in layer.weights.values()
-    )
+    return layer.config.get("axis", -1) == -1 and all(w.ndim == 1 for w in layer.weights.values())
 
 
 def _told(
@@ -311,7 +309,9 @@ def _recurrent(plan: Plan, pair: Pair) -> Fit:
             ),
         }
         if "bias" in new:
-            bias = old.get("bias", np.zeros((*new["bias"].shape[:-1], width * gates)))
+            bias = old.get("bias")
+            if bias is None or bias.ndim != new["bias"].ndim:  # GRU's may be two
+                bias = np.zeros((*new["bias"].shape[:-1], width * gates))
             changed["bias"] = arrays.taken(bias, every, new["bias"])
         return changed
 
@@ -428,7 +428,8 @@ def _silent(plan: Plan, call: Call, layer: Layer) -> Fit:
 
 def _inserted(plan: Plan, call: Call, layer: Layer, trace: Trace) -> Fit:
     """A layer that the parent does not have: an identity where that is possible."""
-    if trace.zero and layer.kind == "BatchNormalization":
+    moved = [layer.weights.get(name, np.zeros(1)).any() for name in ("beta", "moving_mean")]
+    if trace.zero and layer.kind == "BatchNormalization" and not any(moved):
         return Fit("fresh", "new, in a branch of zeros", [trace])
     if trace.tensor is None:
         return _fresh(plan, call, layer, "new, and its input is new too")

@@ -162,8 +162,7 @@ def _of_equal_units(plan: Plan, call: Call, there: Call, traces: list[Trace]) ->
 
 def _concatenate(plan: Plan, call: Call, layer: Layer, traces: list[Trace]) -> Trace:
     known = [trace for trace in traces if trace.tensor is not None]
-    rank = len(plan.child.shapes[call.outputs[0]])
-    if not known or layer.config.get("axis") not in (-1, rank):
+    if not known or layer.config.get("axis") != -1:
         return _foreign(plan, call, layer, traces)[0]
     there = _same_concatenation(plan, {trace.tensor for trace in known}, layer)
     exact = all(trace.exact for trace in known)

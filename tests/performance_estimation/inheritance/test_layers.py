@@ -119,6 +119,8 @@ def image(x: Any) -> Any:
         (lambda: layers.Dense(5), "deepened"),
         (lambda: layers.BatchNormalization(center=False), "deepened"),
         (lambda: layers.BatchNormalization(scale=False, epsilon=0.1), "deepened"),
+        (lambda: layers.BatchNormalization(axis=3), "deepened"),
+        (lambda: layers.BatchNormalization(axis=1), "fresh"),
         (lambda: layers.Conv2D(4, 3), "fresh"),
         (lambda: layers.Conv2D(4, 3, padding="same", strides=2), "fresh"),
         (lambda: layers.Conv2D(4, 3, padding="same", groups=2), "fresh"),

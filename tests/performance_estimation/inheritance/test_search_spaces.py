@@ -32,6 +32,7 @@ def model_of(space: Any, values: dict[str, Any] | None = None) -> tuple[Any, dic
     return space.build(hp), dict(hp.values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SPACES)
 @given(st.integers(0, 999))
 @settings(max_examples=3)
