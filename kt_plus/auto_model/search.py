@@ -26,7 +26,7 @@ UNLIMITED_POPULATION = {"population_size": 25, "random_trials": 8}
 
 
 LINEAR_LEARNING_RATE = 0.01
-"""A single layer bears larger steps than a deep network."""
+"""A single layer bears larger steps than a deep network, and needs them."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,12 @@ def first_configurations(space: Any) -> list[dict[str, Any]]:
     empty = {h.name: "identity" for h in hp.space if "identity" in getattr(h, "values", ())}
     if not empty or getattr(space, "data", None) != "table":
         return [{}]
-    settings = {"dropout": 0.0, "adam_learning_rate": LINEAR_LEARNING_RATE}
-    return [{}, {**empty, **{k: v for k, v in settings.items() if k in hp.values}}]
+    for h in hp.space:
+        if h.name == "dropout":
+            empty["dropout"] = h.min_value
+        if h.name in ("learning_rate", "adam_learning_rate"):
+            empty[h.name] = min(LINEAR_LEARNING_RATE, h.max_value)
+    return [{}, empty]
 
 
 class Search:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -219,6 +220,16 @@ def test_it_says_when_a_linear_model_would_do(tmp_path):
     x = np.random.default_rng(1).normal(size=(80, 2))
     with pytest.warns(UserWarning, match=r"The model is no better than a linear model: loss"):
         auto_model(tmp_path, max_trials=1).fit(x, x.sum(axis=1), epochs=1, verbose=0)
+
+
+@pytest.mark.slow
+def test_it_works_with_keras_on_jax(tmp_path):
+    pytest.importorskip("jax", reason="JAX is not installed: pip install jax")
+    command = [sys.executable, "-m", "tests.auto_model.on_jax", str(tmp_path)]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "fitted on jax" in done.stdout
 
 
 @pytest.mark.slow
