@@ -10,7 +10,7 @@ import argparse
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,13 +102,13 @@ def row(
     return [name, str(seed), label, f"{mean:.4f}", f"{error:.4f}", f"{seconds:.1f}", note]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--minutes", type=float, default=5.0, help="for each fit of AutoModel")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0], help="of division and search")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     print(versions(), flush=True)
     table = [["data", "seed", "model", "score", "standard error", "s", ""]]
     for name in arguments.data:

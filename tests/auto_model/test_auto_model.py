@@ -191,9 +191,9 @@ def test_numbers_are_predicted_in_their_units(tmp_path):
 
 def test_images_from_a_data_set(tmp_path):
     tf = pytest.importorskip("tensorflow")
-    images, labels = load_digits(return_X_y=True)
-    images = images[:300].reshape(-1, 8, 8).astype("uint8")
-    dataset = tf.data.Dataset.from_tensor_slices((images, labels[:300])).batch(50)
+    images, labels = load_digits(n_class=3, return_X_y=True)
+    images, labels = images[:150].reshape(-1, 8, 8).astype("uint8"), labels[:150]
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(50)
     auto = fitted(auto_model(tmp_path, max_trials=1), dataset, **QUICK)
     assert (auto.task.name, auto.inputs.kind, auto.inputs.shape) == (
         "classification",
@@ -201,7 +201,7 @@ def test_images_from_a_data_set(tmp_path):
         (8, 8),
     )
     assert auto.predict(dataset).dtype == labels.dtype
-    assert auto.evaluate(dataset)["accuracy"] > 0.15
+    assert auto.evaluate(dataset)["accuracy"] > 0.5
     assert auto.export().predict(images, verbose=0) == pytest.approx(auto.predict_proba(images))
 
 
