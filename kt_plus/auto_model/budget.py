@@ -105,7 +105,6 @@ class Pace:
         validation: One validation, once there was one.
         batches: The number of batches of an epoch.
         validation_batches: The number of batches of a validation.
-        epochs: How many whole epochs were trained.
     """
 
     batches: int
@@ -113,7 +112,6 @@ class Pace:
     starting: float = 0.0
     batch: float = 0.0
     validation: float | None = None
-    epochs: int = 0
 
     @property
     def validating(self) -> float:
@@ -184,7 +182,6 @@ class Limit(keras.callbacks.Callback):
         self.pace.validation = max(seconds, SLOWER * (self.pace.validation or 0.0))
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.pace.epochs += not self.is_cut
         self.on_pause(0.0)
 
     def on_train_end(self, logs: Any = None) -> None:

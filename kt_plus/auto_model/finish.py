@@ -18,6 +18,7 @@ from kt_plus.auto_model.search import Search
 from kt_plus.auto_model.task import Task
 
 CLOSING = 2.0
+"""How many times as long as loading and judging one network the end of a fit takes."""
 
 TRIALS_OF_A_MEMBER = 2
 """Of so many trials one architecture comes into the ensemble: the worse half never does."""
@@ -49,6 +50,8 @@ class Finish:
         time was too short.
         """
         trials = self.search.best()
+        if not trials:
+            self.search.tuner.get_best_models()  # which says why there is none
         leader = self._leader(trials[0])
         others = [member for member in self._others(trials) if _is_of_use(member, rivals)]
         return [leader, *others]

@@ -24,9 +24,8 @@ EXAMPLES_OF_A_TRAINING = 200_000
 UNLIMITED_POPULATION = {"population_size": 25, "random_trials": 8}
 """How evolution goes where the number of trials is not known beforehand."""
 
-
 LINEAR_LEARNING_RATE = 0.01
-"""A single layer bears larger steps than a deep network."""
+"""A single layer bears larger steps than a deep network, and needs them."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,12 @@ def first_configurations(space: Any) -> list[dict[str, Any]]:
     empty = {h.name: "identity" for h in hp.space if "identity" in getattr(h, "values", ())}
     if not empty or getattr(space, "data", None) != "table":
         return [{}]
-    settings = {"dropout": 0.0, "adam_learning_rate": LINEAR_LEARNING_RATE}
-    return [{}, {**empty, **{k: v for k, v in settings.items() if k in hp.values}}]
+    for h in hp.space:
+        if h.name == "dropout":
+            empty["dropout"] = h.min_value
+        if h.name in ("learning_rate", "adam_learning_rate"):
+            empty[h.name] = min(LINEAR_LEARNING_RATE, h.max_value)
+    return [{}, empty]
 
 
 class Search:
@@ -119,6 +122,7 @@ class Search:
         self, space: Any, training: Training, allowance: Allowance, members: int, **project: Any
     ) -> None:
         self.training, self.allowance, self.members = training, allowance, members
+        self._reserved = 0.0
         options = {} if allowance.max_trials else UNLIMITED_POPULATION
         self.tuner = EvolutionarySearch(
             space,
@@ -126,6 +130,7 @@ class Search:
             max_trials=allowance.max_trials,
             seed=training.seed,
             stopping="auto",
+            inherit_weights=True,
             initial_configurations=first_configurations(space),
             max_time=allowance.budget.max_seconds,
             max_epochs_total=allowance.search_epochs,
@@ -171,22 +176,27 @@ class Search:
 
     def best(self) -> list[Any]:
         """The completed trials from the best on."""
-        trials = self.tuner.oracle.get_best_trials(None)
-        return [trial for trial in trials if trial.score is not None]
+        return list(self.tuner.oracle.get_best_trials(None))
 
     def _seconds_left(self) -> float:
-        best = self.best()
-        seconds = self.tuner.oracle.notes[best[0].trial_id].seconds if best else None
-        needed = None if seconds is None else self.members * seconds
-        return self.allowance.seconds_left - self.allowance.reserved_seconds(needed)
+        return self.allowance.seconds_left - self._reserved
+
+    def _reserve(self) -> float:
+        """The seconds to leave for the final training."""
+        notes = self.tuner.oracle.notes
+        # Of several, as a child that inherited, or was stopped, took less than its training will.
+        seconds = [notes[trial.trial_id].seconds for trial in self.best()[: self.members + 2]]
+        needed = self.members * max(seconds) if seconds else None
+        return self.allowance.reserved_seconds(needed)
 
     def _hold(self, next_step: float) -> None:
         """Lets the oracle end the search when there is no time for the next step."""
         budget = self.tuner.oracle.budget
         if self.allowance.budget.max_seconds is not None:
+            self._reserved = self._reserve()
             left = self._seconds_left() - next_step
             budget.max_seconds = budget.seconds + max(left, 1e-6)
 
     def _check(self, pace: Pace) -> None:
-        if not pace.epochs and not self.best():
+        if not self.tuner.oracle.budget.epochs:
             raise too_small(self.allowance, pace)

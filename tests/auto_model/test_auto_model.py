@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -190,9 +191,9 @@ def test_numbers_are_predicted_in_their_units(tmp_path):
 
 def test_images_from_a_data_set(tmp_path):
     tf = pytest.importorskip("tensorflow")
-    images, labels = load_digits(return_X_y=True)
-    images = images[:300].reshape(-1, 8, 8).astype("uint8")
-    dataset = tf.data.Dataset.from_tensor_slices((images, labels[:300])).batch(50)
+    images, labels = load_digits(n_class=3, return_X_y=True)
+    images, labels = images[:150].reshape(-1, 8, 8).astype("uint8"), labels[:150]
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(50)
     auto = fitted(auto_model(tmp_path, max_trials=1), dataset, **QUICK)
     assert (auto.task.name, auto.inputs.kind, auto.inputs.shape) == (
         "classification",
@@ -200,7 +201,7 @@ def test_images_from_a_data_set(tmp_path):
         (8, 8),
     )
     assert auto.predict(dataset).dtype == labels.dtype
-    assert auto.evaluate(dataset)["accuracy"] > 0.15
+    assert auto.evaluate(dataset)["accuracy"] > 0.5
     assert auto.export().predict(images, verbose=0) == pytest.approx(auto.predict_proba(images))
 
 
@@ -219,6 +220,16 @@ def test_it_says_when_a_linear_model_would_do(tmp_path):
     x = np.random.default_rng(1).normal(size=(80, 2))
     with pytest.warns(UserWarning, match=r"The model is no better than a linear model: loss"):
         auto_model(tmp_path, max_trials=1).fit(x, x.sum(axis=1), epochs=1, verbose=0)
+
+
+@pytest.mark.slow
+def test_it_works_with_keras_on_jax(tmp_path):
+    pytest.importorskip("jax", reason="JAX is not installed: pip install jax")
+    command = [sys.executable, "-m", "tests.auto_model.on_jax", str(tmp_path)]
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "fitted on jax" in done.stdout
 
 
 @pytest.mark.slow
