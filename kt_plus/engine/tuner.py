@@ -242,7 +242,9 @@ class Tuner(keras_tuner.Tuner):
         trials = self._best_trials(num_models)
         if type(self).load_model is keras_tuner.Tuner.load_model:
             self._check_kept(trials)
-        return [self.load_model(trial) for trial in trials]
+        with warnings.catch_warnings():  # Keras has weights to load, and asks for an optimizer's
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            return [self.load_model(trial) for trial in trials]
 
     def retrain_best(
         self, num_trials: int = 3, *fit_args: Any, **fit_kwargs: Any

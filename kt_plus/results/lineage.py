@@ -72,8 +72,9 @@ def plot_family_tree(search: Any, ax: Axes | None = None) -> Axes:
     ax.plot([], [], color=GREY, alpha=0.5, label="parent and child")
     best = next(iter(ancestors), None)
     ax.plot([], [], color=GREEN, linewidth=2, label=f"the line of the best: trial {best}")
-    see_the_good(ax, [t.score or 0.0 for t in trials.values()], found.sign)
-    finish(ax, found, f"Family tree of {len(trials)} trials", "trial, in the order of starts")
+    hidden = see_the_good(ax, [t.score or 0.0 for t in trials.values()], found.sign, 0.7)
+    title = f"Family tree of {len(trials)} trials" + (f", {hidden} of them worse" if hidden else "")
+    finish(ax, found, title + " than is drawn" * bool(hidden), "trial, in the order of starts")
     return ax
 
 

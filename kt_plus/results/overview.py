@@ -224,16 +224,28 @@ def _draw_curve(ax: Axes, trial: Trial, told: set[str], best: bool) -> None:
     told.add(label)
 
 
-def see_the_good(ax: Axes, values: Sequence[float], sign: int) -> None:
-    """Cuts the axis off where some values are far worse than nearly all others."""
+def see_the_good(ax: Axes, values: Sequence[float], sign: int, share: float = 0.95) -> int:
+    """Cuts the axis off where some values are far worse than most others.
+
+    Args:
+        ax: The picture.
+        values: What is drawn.
+        sign: 1 if larger is better, -1 if smaller is.
+        share: The best ones that must be seen, as a share.
+
+    Returns:
+        How many values are not seen.
+    """
     ranked = sorted((v for v in values if math.isfinite(v)), key=lambda v: -sign * v)
     if len(ranked) < 5:
-        return
-    best, usual = ranked[0], ranked[int(0.95 * (len(ranked) - 1))]
+        return 0
+    best, usual = ranked[0], ranked[int(share * (len(ranked) - 1))]
     spread = abs(best - usual)
-    if spread and abs(ranked[-1] - best) > 3 * spread:
-        ends = sorted((best + sign * 0.05 * spread, usual - sign * 0.3 * spread))
-        ax.set_ylim(*ends)
+    if not spread or abs(ranked[-1] - best) <= 3 * spread:
+        return 0
+    end = usual - sign * 0.3 * spread
+    ax.set_ylim(*sorted((best + sign * 0.05 * spread, end)))
+    return sum(sign * value < sign * end for value in ranked)
 
 
 def finish(ax: Axes, found: Search, title: str, x: str) -> None:
@@ -247,5 +259,7 @@ def finish(ax: Axes, found: Search, title: str, x: str) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer="time" not in x))
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", alpha=0.3)
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=4, frameon=False)
+    labels = ax.get_legend_handles_labels()[1]
+    if labels:
+        columns = max(1, min(4, 88 // (max(map(len, labels)) + 8)))
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=columns, frameon=False)

@@ -168,7 +168,7 @@ def _trial(path: str) -> Trial | None:
         note = content.get(SECTION)
         return Trial(
             content["trial_id"],
-            dict(content["hyperparameters"]["values"]),
+            _scalars(content["hyperparameters"]["values"]),
             content["status"],
             content["score"],
             content.get("message"),
@@ -179,6 +179,13 @@ def _trial(path: str) -> Trial | None:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         warnings.warn(f"{path} is damaged and is left out ({error!r}).", stacklevel=4)
         return None
+
+
+def _scalars(values: dict[str, Any]) -> dict[str, Any]:
+    for name, value in values.items():
+        if isinstance(value, (list, dict)):
+            raise ValueError(f"the hyperparameter {name!r} is {value!r}")
+    return dict(values)
 
 
 def _in_order(trials: list[Trial], summary: dict[str, Any]) -> list[Trial]:

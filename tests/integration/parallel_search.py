@@ -8,6 +8,7 @@ number of epochs that it trained in each of its trials.
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from typing import Any
@@ -76,6 +77,10 @@ if name == "SuccessiveHalving":
     settings = {"max_epochs": 4, "configurations": 4}
 if sys.argv[3:] == ["inherit"]:
     settings["inherit_weights"] = True
+if name == "OptunaSearch":
+    from optuna.samplers import TPESampler
+
+    settings["sampler"] = functools.partial(TPESampler, n_startup_trials=2)
 oracle = Recording(kt.Objective("val_loss", "min"), seed=4, **settings)
 tuner = Counting(oracle, build, directory=sys.argv[1], project_name="parallel")
 tuner.search(X, Y, epochs=4, validation_data=VALIDATION, verbose=0)

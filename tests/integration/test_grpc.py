@@ -145,3 +145,15 @@ def test_reinforcement_learning_learns_from_results_that_come_late(tmp_path: Pat
         assert number - 1 <= note["seen"] <= number
         assert note["ended"] >= note["seen"]
     assert any(note["ended"] > note["seen"] for note in notes), "nothing came late"
+
+
+def test_optuna_proposes_to_two_workers(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    parallel = run(tmp_path, "OptunaSearch")
+    test_each_trial_is_done_once(parallel)
+    test_the_workers_are_told_to_stop(parallel)
+    test_values_are_not_rounded_on_their_way(parallel)
+    test_conditions_hold_in_every_trial(parallel)
+    test_the_chief_has_the_best_model(parallel)
+    values = [json.dumps(parallel.chief["proposed"][trial_id]) for trial_id in TRIALS]
+    assert len(set(values)) == len(TRIALS), "a configuration was proposed twice"

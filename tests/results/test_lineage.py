@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,22 @@ def test_the_family_tree_has_every_descent(searched: Any) -> None:
     matplotlib.pyplot.close("all")
 
 
+def test_what_is_far_worse_is_counted_and_not_drawn(searched: Any, tmp_path: Path) -> None:
+    project = tmp_path / "copied"
+    shutil.copytree(searched["evolution"].project_dir, project)
+    for trial_id in ("06", "07"):
+        path = project / f"trial_{trial_id}" / "trial.json"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "score": -50.0}))
+    axes = plot_family_tree(project)
+    low, _ = axes.get_ylim()
+    scores = [t.score for t in searched["evolution"].oracle.trials.values() if t.score is not None]
+    hidden = 2 + sum(score < low for score in scores[:6] + scores[8:])
+    title = axes.get_title(loc="left")
+    assert title == f"Family tree of 29 trials, {hidden} of them worse than is drawn"
+    assert low > -50
+    matplotlib.pyplot.close("all")
+
+
 def test_random_search_has_no_family(searched: Any) -> None:
     with raises_in_three_parts(ResultsError, happened="No trial of", expected="derives trials"):
         plot_family_tree(searched["random"])
@@ -64,6 +82,18 @@ def test_searches_are_compared(searched: Any) -> None:
         assert list(line.get_ydata()) == sorted(line.get_ydata())
         assert line.get_xdata()[-1] == 30
     assert axes.get_xlabel() == "trials ended"
+    matplotlib.pyplot.close("all")
+
+
+def test_long_names_leave_room_for_the_picture(searched: Any) -> None:
+    names = ("the search by evolution as it was", "another search with a long name", "a third")
+    axes = plot_searches(dict.fromkeys(names, searched["random"]), "trials")
+    figure = axes.figure
+    figure.canvas.draw()
+    assert axes.bbox.width > 0.8 * figure.bbox.width
+    legend = axes.get_legend().get_window_extent()
+    assert figure.bbox.x0 <= legend.x0
+    assert legend.x1 <= figure.bbox.x1
     matplotlib.pyplot.close("all")
 
 
