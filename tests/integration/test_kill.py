@@ -21,6 +21,7 @@ METHODS = (
     "kt_plus.ReinforcementLearning(batch_size=2)",
     "kt_plus.GridSearch",
     "kt_plus.Hyperband(max_epochs=4)",
+    "kt_plus.SuccessiveHalving(configurations=4, max_epochs=4)",
     "kt_plus.BayesianOptimization(num_initial_points=8)",
 )
 
