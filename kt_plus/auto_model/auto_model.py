@@ -176,7 +176,7 @@ class AutoModel:
         self._say(verbose, [str(self.task), str(self.inputs)])
         split = self._split(x, y, validation_data, validation_split)
         weights = example_weights(self.task, split.y, sample_weight, class_weight)
-        project = Project(*self._project.values(), overwrite=self._overwrite)
+        project = Project(**self._project, overwrite=self._overwrite)
         project.check(fingerprint(split.x, split.y, *(split.validation or ()), split.number))
         seed = project.seed(self.seed)
         split = split.divided(self.task, seed, weights)

@@ -51,7 +51,8 @@ def read_pair(data: Any) -> tuple[Any, Any]:
             raise ValueError(
                 f"validation_data holds {len(data)} parts. Expected examples and targets."
             )
-        return read(*data, name="validation_data")
+        x, y = data
+        return read(x, y, name="validation_data")
     return read(data, None, name="validation_data")
 
 
