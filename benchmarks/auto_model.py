@@ -77,7 +77,9 @@ def auto_model(data: Split, name: str, minutes: float, seed: int) -> tuple[np.nd
             warnings.filterwarnings("ignore", "The model is no")
             auto.fit(data.x.reshape(shape), data.y, verbose=0)
         trials = len(auto.tuner.oracle.end_order)
-        return auto.predict(data.x_test.reshape(shape)), f"{trials} trials"
+        return auto.predict(
+            data.x_test.reshape(shape)
+        ), f"{trials} trial{'s' if trials != 1 else ''}"
 
 
 def rows(name: str, minutes: float, seed: int) -> Iterator[list[str]]:

@@ -31,3 +31,7 @@ class ParallelSearchError(FatalError, RuntimeError):
 
 class ResultsError(FatalError, ValueError):
     """There is no project to take results from, or it does not hold what is asked for."""
+
+
+class BudgetError(FatalError, ValueError):
+    """The budget of an `AutoModel` does not suffice for one trial. It says what would."""

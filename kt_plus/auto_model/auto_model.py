@@ -12,22 +12,16 @@ from numpy.typing import NDArray
 
 from kt_plus.auto_model import baselines, report
 from kt_plus.auto_model.budget import Allowance
-from kt_plus.auto_model.data import (
-    KINDS,
-    Inputs,
-    Split,
-    checked_folds,
-    example_weights,
-    read,
-    read_examples,
-    read_pair,
-)
+from kt_plus.auto_model.division import Split, checked_folds, example_weights
 from kt_plus.auto_model.ensemble import Member, assemble, predict
 from kt_plus.auto_model.finish import Finish
+from kt_plus.auto_model.inference import infer
+from kt_plus.auto_model.inputs import KINDS, Inputs
 from kt_plus.auto_model.metrics import Comparison, losses, summary
 from kt_plus.auto_model.project import Project, fingerprint
+from kt_plus.auto_model.reading import read, read_examples, read_pair
 from kt_plus.auto_model.search import Search, Space, Training, make_space
-from kt_plus.auto_model.task import NAMES, Task, check_name, infer, label_array
+from kt_plus.auto_model.task import NAMES, Task, check_name, label_array
 
 Array = NDArray[Any]
 
@@ -182,7 +176,7 @@ class AutoModel:
         self._say(verbose, [str(self.task), str(self.inputs)])
         split = self._split(x, y, validation_data, validation_split)
         weights = example_weights(self.task, split.y, sample_weight, class_weight)
-        project = Project(*self._project.values(), overwrite=self._overwrite)
+        project = Project(**self._project, overwrite=self._overwrite)
         project.check(fingerprint(split.x, split.y, *(split.validation or ()), split.number))
         seed = project.seed(self.seed)
         split = split.divided(self.task, seed, weights)

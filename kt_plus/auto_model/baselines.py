@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, special
 
-from kt_plus.auto_model.data import Split
+from kt_plus.auto_model.division import Split
 from kt_plus.auto_model.metrics import losses
 from kt_plus.auto_model.task import Task
 

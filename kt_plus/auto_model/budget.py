@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-from keras_tuner.errors import FatalError
 
 from kt_plus.engine.budget import Budget
+from kt_plus.errors import BudgetError
 
 FINAL_SHARE = 0.3
 """How much of the budget is kept for the final training, at most."""
@@ -22,10 +22,6 @@ MINUTES = 10.0
 
 SLOWER = 0.8
 """What took long may again: of an earlier, longer time so much is remembered."""
-
-
-class BudgetError(FatalError, ValueError):
-    """The budget does not suffice for one trial."""
 
 
 class Allowance:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kt_plus.auto_model.task import Label, plain
+from kt_plus.auto_model.targets import Label, plain
 
 Array = NDArray[Any]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_plus.auto_model.budget import Limit
-from kt_plus.auto_model.data import Inputs
+from kt_plus.auto_model.inputs import Inputs
 from kt_plus.auto_model.metrics import losses
 from kt_plus.auto_model.search import Training
 from kt_plus.auto_model.task import Task

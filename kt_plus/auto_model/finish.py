@@ -11,7 +11,7 @@ import numpy as np
 
 from kt_plus.auto_model.baselines import CONSTANT, Rivals
 from kt_plus.auto_model.budget import Limit, Pace
-from kt_plus.auto_model.data import Split
+from kt_plus.auto_model.division import Split
 from kt_plus.auto_model.ensemble import Member, seed_member, train
 from kt_plus.auto_model.project import Project
 from kt_plus.auto_model.search import Search

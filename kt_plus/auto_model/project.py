@@ -29,12 +29,12 @@ class Project:
 
     Args:
         directory: Where projects are kept.
-        name: The folder of this one.
+        project_name: The folder of this one.
         overwrite: Whether to disregard what is there.
     """
 
-    def __init__(self, directory: str, name: str, overwrite: bool = False) -> None:
-        self.folder = os.path.join(directory, name)
+    def __init__(self, directory: str, project_name: str, overwrite: bool = False) -> None:
+        self.folder = os.path.join(directory, project_name)
         found = None if overwrite else storage.read_json(os.path.join(self.folder, STATE))
         self.state: dict[str, Any] = found or {"schema": SCHEMA, "seconds": 0.0, "members": []}
         if self.state["schema"] != SCHEMA:

@@ -10,7 +10,8 @@ import keras
 import keras_tuner
 
 from kt_plus.auto_model.budget import Allowance, Limit, Pace, too_small
-from kt_plus.auto_model.data import Inputs, Split
+from kt_plus.auto_model.division import Split
+from kt_plus.auto_model.inputs import Inputs
 from kt_plus.auto_model.project import Project
 from kt_plus.auto_model.task import Task
 from kt_plus.engine.oracle import check_whole

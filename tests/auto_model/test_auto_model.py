@@ -16,8 +16,7 @@ from sklearn.datasets import load_diabetes, load_digits, load_iris
 
 import kt_plus
 from kt_plus.auto_model import finish
-from kt_plus.auto_model.budget import BudgetError
-from kt_plus.errors import ResumeError
+from kt_plus.errors import BudgetError, ResumeError
 from tests.auto_model.small import small
 
 X, Y = load_iris(return_X_y=True)

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, r2_score, roc_auc_score
 
 from kt_plus.auto_model.baselines import Constant, Linear
+from kt_plus.auto_model.inference import infer
 from kt_plus.auto_model.metrics import Comparison, auc, losses, summary
-from kt_plus.auto_model.task import infer
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 5))

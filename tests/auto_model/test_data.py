@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kt_plus.auto_model.data import Inputs, Split, divide, read
-from kt_plus.auto_model.task import infer
+from kt_plus.auto_model.division import Split, divide
+from kt_plus.auto_model.inference import infer
+from kt_plus.auto_model.inputs import Inputs
+from kt_plus.auto_model.reading import read
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from kt_plus.auto_model.task import Task, infer
+from kt_plus.auto_model.inference import infer
+from kt_plus.auto_model.task import Task
 
 RNG = np.random.default_rng(0)
 
