@@ -98,14 +98,15 @@ def first_configurations(space: Any) -> list[dict[str, Any]]:
     hp = keras_tuner.HyperParameters()
     space.build(hp)
     empty = {h.name: "identity" for h in hp.space if "identity" in getattr(h, "values", ())}
+    valid = getattr(space, "valid", lambda values: True)  # a bounded space's defaults may not be
     if not empty or getattr(space, "data", None) != "table":
-        return [{}]
+        return [{}] if valid({}) else []
     for h in hp.space:
         if h.name == "dropout":
             empty["dropout"] = h.min_value
         if h.name in ("learning_rate", "adam_learning_rate"):
             empty[h.name] = min(LINEAR_LEARNING_RATE, h.max_value)
-    return [{}, empty]
+    return [values for values in ({}, empty) if valid(values)]
 
 
 class Search:

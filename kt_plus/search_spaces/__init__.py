@@ -4,6 +4,7 @@ Each is a `keras_tuner.HyperModel`: `build(hp)` gives a compiled model, `graph(h
 as an immutable `Graph`, which can be counted, hashed and drawn before anything is trained.
 """
 
+from kt_plus.search_spaces import nas_bench_201
 from kt_plus.search_spaces.base import ArchitectureSpace
 from kt_plus.search_spaces.branching import BranchingSpace
 from kt_plus.search_spaces.cell import CellSpace
@@ -20,4 +21,5 @@ __all__ = [
     "Graph",
     "Node",
     "Sketch",
+    "nas_bench_201",
 ]

@@ -138,11 +138,13 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):  # type: ignore[misc]
         kt_plus propose none such, as `valid` tells them; Keras Tuner's own cannot be told.
 
         Args:
-            hp: The `keras_tuner.HyperParameters`, at whose fidelity the network is.
+            hp: The `keras_tuner.HyperParameters`, at whose fidelity the network is, or a mapping
+                from names to values; what it leaves out has its default.
 
         Raises:
             keras_tuner.errors.FailedTrialError: If no width brings it within the bound.
         """
+        hp = hyperparameters(hp) if isinstance(hp, Mapping) else hp
         for share in SHARES:
             graph = self._network(hp, share)
             if self._is_within_bounds(graph):

@@ -21,7 +21,8 @@ def architecture_string(values: Mapping[str, Value]) -> str:
     Example:
 
     ```python
-    architecture_string(tuner.get_best_hyperparameters()[0].values)
+    best = tuner.get_best_hyperparameters()[0]
+    kt_plus.search_spaces.nas_bench_201.architecture_string(best.values)
     # '|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|none~1|nor_conv_3x3~2|'
     ```
     """

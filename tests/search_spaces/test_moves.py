@@ -11,6 +11,7 @@ import pytest
 from keras_tuner.errors import FailedTrialError
 
 import kt_plus
+from kt_plus.auto_model.search import first_configurations
 from kt_plus.engine.space import Hooks, Space
 from kt_plus.search_spaces import ChainSpace
 from kt_plus.search_spaces.base import hyperparameters
@@ -120,6 +121,15 @@ def fixed(**options):
     """A space whose training is not searched, so that networks alone differ."""
     training = {"optimizer": "adam", "learning_rate": 0.01, "weight_decay": 0, "dropout": 0}
     return ChainSpace((8, 8, 1), 3, widths=(4, 8), slots=4, reductions=1, **training, **options)
+
+
+def test_what_auto_model_tries_first_is_within_the_bound():
+    tables = {"data": "table", "widths": (64,), "dropout": 0}
+    assert len(first_configurations(ChainSpace((5,), 3, **tables))) == 2
+    (linear,) = first_configurations(ChainSpace((5,), 3, max_parameters=100, **tables))
+    assert linear["slot1"] == "identity"
+    assert first_configurations(fixed(max_parameters=1_500)) == [{}]
+    assert first_configurations(fixed(max_parameters=1_000)) == []
 
 
 def test_a_search_tries_no_network_twice_and_ends_when_all_were_tried(tmp_path):
