@@ -310,10 +310,11 @@ def test_a_model_that_cannot_be_built_leaves_nothing_to_the_next_one(tmp_path: P
         return compiled([keras.layers.Dense(4, "relu")])
 
     oracle = kt_plus.Oracle(
-        kt.Objective("val_loss", "min"), strategy=Once(), seed=0, inherit_weights=True
+        kt.Objective("val_loss", "min"), 3, strategy=Once(), seed=0, inherit_weights=True
     )
     tuner = search(kt_plus.Tuner(oracle, failing, directory=tmp_path, project_name="p"))
     assert [t.status for t in oracle.trials.values()] == ["COMPLETED", "FAILED", "COMPLETED"]
+    assert oracle.trials["1"].hyperparameters.values["tuner/inherit_from"] == "0"
     assert not FirstWeights.began["2", 1], "it was built early, to inherit"
     assert report_of(tuner, "2") is None
 
