@@ -302,7 +302,7 @@ class AutoModel:
         members = self.ensemble or (MEMBERS if len(split.x) < SMALL else 1)
         members = min(members, split.number) if split.folds is not None else members
         space = make_space(self.space, self.inputs, self.task, split.x)
-        seconds = min(60.0, 0.05 * self.allowance.seconds_left)
+        seconds = min(60.0, max(1.0, 0.05 * self.allowance.seconds_left))
         preprocessing = self.inputs.preprocessing(split.x)
         rivals = baselines.held_out(self.task, preprocessing, split, members, seconds)
         where = {**self._project, "overwrite": self._overwrite}

@@ -16,6 +16,7 @@ from kt_plus.auto_model.ensemble import Member, seed_member, train
 from kt_plus.auto_model.project import Project
 from kt_plus.auto_model.search import Search
 from kt_plus.auto_model.task import Task
+from kt_plus.errors import BudgetError
 
 CLOSING = 2.0
 """How many times as long as loading and judging one network the end of a fit takes."""
@@ -51,7 +52,8 @@ class Finish:
         """
         trials = self.search.best()
         if not trials:
-            self.search.tuner.get_best_models()  # which says why there is none
+            self.search.tuner.get_best_models()  # which says so if all have failed
+            raise BudgetError(f"No trial has ended within {self.allowance}. Give more, and go on.")
         leader = self._leader(trials[0])
         others = [member for member in self._others(trials) if _is_of_use(member, rivals)]
         return [leader, *others]
