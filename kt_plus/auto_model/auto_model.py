@@ -302,7 +302,7 @@ class AutoModel:
         members = self.ensemble or (MEMBERS if len(split.x) < SMALL else 1)
         members = min(members, split.number) if split.folds is not None else members
         space = make_space(self.space, self.inputs, self.task, split.x)
-        seconds = min(60.0, 0.05 * self.allowance.seconds_left)
+        seconds = min(60.0, max(1.0, 0.05 * self.allowance.seconds_left))
         preprocessing = self.inputs.preprocessing(split.x)
         rivals = baselines.held_out(self.task, preprocessing, split, members, seconds)
         where = {**self._project, "overwrite": self._overwrite}
@@ -324,11 +324,11 @@ class AutoModel:
     ) -> None:
         """How good the model is on examples that its networks were not trained on."""
         if split.folds is None:
-            targets = split.part(0)[1][1]
+            targets = split.held_out(0)[1]
             outputs = np.mean([member.outputs for member in members], axis=0)
             beside = rivals[0]
         else:
-            targets = np.concatenate([split.part(member.fold)[1][1] for member in members])
+            targets = np.concatenate([split.held_out(member.fold)[1] for member in members])
             outputs = np.concatenate([member.outputs for member in members])
             folds = [rivals[member.fold] for member in members]
             beside = {name: np.concatenate([f[name] for f in folds]) for name in folds[0]}

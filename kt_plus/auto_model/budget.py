@@ -55,11 +55,11 @@ class Allowance:
 
     def __str__(self) -> str:
         limits = (
-            (self.max_trials, "trials"),
-            (self.budget.max_epochs, "epochs"),
-            (self.minutes, "minutes"),
+            (self.max_trials, "trial"),
+            (self.budget.max_epochs, "epoch"),
+            (self.minutes, "minute"),
         )
-        return ", ".join(f"{limit:,g} {unit}" for limit, unit in limits if limit is not None)
+        return ", ".join(f"{n:,g} {unit}{'s' * (n != 1)}" for n, unit in limits if n is not None)
 
     @property
     def seconds_left(self) -> float:

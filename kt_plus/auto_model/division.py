@@ -46,11 +46,14 @@ class Split:
     def part(self, fold: int) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
         """What to train on and what to validate by, each as (x, y) or (x, y, weights)."""
         if self.folds is None:
-            return self._rows(np.arange(len(self.x))), self.validation or ()
-        held_out = self.folds == fold
-        return self._rows(np.flatnonzero(~held_out)), self._rows(np.flatnonzero(held_out))
+            return self._rows(slice(None)), self.held_out(fold)
+        return self._rows(self.folds != fold), self.held_out(fold)
 
-    def _rows(self, rows: Array) -> tuple[Array, ...]:
+    def held_out(self, fold: int) -> tuple[Array, ...]:
+        """What to validate by, as (x, y) or (x, y, weights)."""
+        return self.validation or () if self.folds is None else self._rows(self.folds == fold)
+
+    def _rows(self, rows: Any) -> tuple[Array, ...]:
         parts = (self.x, self.y, self.weights)
         return tuple(part[rows] for part in parts if part is not None)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from kt_plus.auto_model.ensemble import Member, seed_member, train
 from kt_plus.auto_model.project import Project
 from kt_plus.auto_model.search import Search
 from kt_plus.auto_model.task import Task
+from kt_plus.errors import BudgetError
 
 CLOSING = 2.0
 """How many times as long as loading and judging one network the end of a fit takes."""
@@ -51,7 +51,8 @@ class Finish:
         """
         trials = self.search.best()
         if not trials:
-            self.search.tuner.get_best_models()  # which says why there is none
+            self.search.tuner.get_best_models()  # which says so if all have failed
+            raise BudgetError(f"No trial has ended within {self.allowance}. Give more, and go on.")
         leader = self._leader(trials[0])
         others = [member for member in self._others(trials) if _is_of_use(member, rivals)]
         return [leader, *others]
@@ -59,11 +60,8 @@ class Finish:
     def _leader(self, trial: Any) -> Member:
         """The best trial's network; if it is to stand alone, trained anew if that is better."""
         began = time.monotonic()
-        with warnings.catch_warnings():
-            # Its optimizer's state is in the file too, and of no use any more.
-            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-            model = self.search.tuner.load_model(trial)
-        held_out = self.split.part(0)[1]
+        model = self.search.tuner.get_best_models()[0]
+        held_out = self.split.held_out(0)
         found = Member.of(self.task, trial.trial_id, 0, model, held_out)
         # Judging the last network, joining all and writing them takes about as long again.
         self._closing = CLOSING * (time.monotonic() - began)
@@ -89,7 +87,7 @@ class Finish:
         if any(entry["name"] == name and entry["trial"] == trial.trial_id for entry in kept):
             model = self.project.load_model(name)
             if model is not None:
-                return Member.of(self.task, trial.trial_id, fold, model, self.split.part(fold)[1])
+                return Member.of(self.task, trial.trial_id, fold, model, self.split.held_out(fold))
         member = self._trained(place, fold, trial, steps)
         if member is not None:
             self.project.save_model(member.model, name)

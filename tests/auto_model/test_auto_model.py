@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -244,6 +245,14 @@ def test_minutes_hold_though_an_epoch_is_slow(tmp_path, monkeypatch):
     seconds = time.monotonic() - began
     assert auto.evaluate(x, y)["accuracy"] > 0.8
     assert 0.5 * 18 < seconds < 1.25 * 18
+
+
+def test_a_budget_that_earlier_sessions_have_spent_says_so(tmp_path):
+    (tmp_path / "auto_model").mkdir()
+    state = {"schema": 1, "seconds": 1e6, "members": [], "seed": 0}
+    (tmp_path / "auto_model" / "auto_model.json").write_text(json.dumps(state))
+    with pytest.raises(BudgetError, match=r"No trial has ended within 1 minute"):
+        fitted(auto_model(tmp_path, minutes=1, max_trials=None), X, NAMES)
 
 
 def test_a_budget_too_small_for_a_trial_says_what_would_do(tmp_path, monkeypatch):
