@@ -240,11 +240,15 @@ class Tuner(keras_tuner.Tuner):
             RuntimeError: If no trial has completed, or if that of a trial was removed.
         """
         trials = self._best_trials(num_models)
-        if type(self).load_model is keras_tuner.Tuner.load_model:
+        if type(self).load_model is Tuner.load_model:
             self._check_kept(trials)
+        return [self.load_model(trial) for trial in trials]
+
+    def load_model(self, trial: Any) -> Any:
+        """The model of a trial, with the weights of its best epoch."""
         with warnings.catch_warnings():  # Keras has weights to load, and asks for an optimizer's
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-            return [self.load_model(trial) for trial in trials]
+            return super().load_model(trial)
 
     def retrain_best(
         self, num_trials: int = 3, *fit_args: Any, **fit_kwargs: Any

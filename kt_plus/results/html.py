@@ -34,6 +34,7 @@ NO_METADATA = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 COLUMNS = (
     "parent",
+    "inherited",
     "fidelity",
     "runs",
     "spread",
@@ -171,7 +172,8 @@ def _table(found: Search, frame: pd.DataFrame) -> str:
     first = ["status", "score", "epochs", "seconds"]
     values = [n for n in frame if n not in first and n in _hyperparameters(frame)]
     shown = [*first, *values, *COLUMNS]
-    shown = [n for n in shown if n in ("status", "score") or frame[n].notna().any()]
+    told = frame.replace({"inherited": 0}, None)
+    shown = [n for n in shown if n in ("status", "score") or told[n].notna().any()]
     order = frame["score"].sort_values(ascending=found.sign < 0, kind="stable").index
     cells = [frame.index.astype(str), *(frame[n] for n in shown)]
     rows = dict(zip(frame.index, zip(*cells, strict=True), strict=True))

@@ -50,7 +50,9 @@ def importance_to_dataframe(search: Any, *, seed: int = 0) -> pd.DataFrame:
     one of the variance there. A number counts on its own scale, a logarithmic one in powers.
     Failed and running trials, and those of lower fidelity, are left out; a stopped one counts
     with its best value. Scores far worse than most are cut off, lest one that has diverged
-    hides all others. Of more than 1,000 trials so many are taken, evenly spread.
+    hides all others. Of more than 1,000 trials so many are taken, evenly spread. A forest finds
+    a little in noise as well: where scores hardly depend on anything, the shares are small and
+    their intervals wide.
 
     Args:
         search: A tuner, or the directory of its project; plain Keras Tuner's too.

@@ -67,6 +67,7 @@ def test_it_has_every_trial_and_needs_nothing_else(found: Any, tmp_path: Path) -
     assert [row[0] for row in rows] == list(frame["score"].sort_values(kind="stable").index)
     assert head[:5] == ["trial", "status", "score", "epochs", "seconds"]
     assert {"limit", "pace", "kind", "noise", "stop_reason", "error"} <= set(head)
+    assert not {"parent", "inherited", "fidelity"} & set(head)  # nothing is told there
     assert "ArithmeticError: it has diverged" in text
     assert f"score <b>{found.oracle.history.best.score * -1:.5g}</b>" in text
     outside = re.findall(r"""(?:src|href)\s*=\s*["'](?!#)|url\((?!#)|@import""", text)
@@ -100,11 +101,15 @@ def test_damaged_running_and_hand_edited_trials(found: Any, tmp_path: Path) -> N
         path = project / f"trial_{trial_id}" / "trial.json"
         path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
 
+    def note_of(trial_id: str) -> Any:
+        return json.loads((project / f"trial_{trial_id}" / "trial.json").read_text())["kt_plus"]
+
     (project / "trial_05" / "trial.json").write_text('{"trial_id": "05", ')
     edit("06", status="RUNNING", score=None)
     edit("07", score=float("nan"))
     edit("08", message="<script>alert(1)</script>", status="FAILED")
     edit("09", score=-1e9)
+    edit("10", kt_plus={**note_of("10"), "parent": "02", "inherited": 12})
     with pytest.warns(UserWarning, match="trial_05.*damaged"):
         path = kt_plus.report(project, tmp_path / "report.html")
     text = Path(path).read_text()
@@ -112,6 +117,8 @@ def test_damaged_running_and_hand_edited_trials(found: Any, tmp_path: Path) -> N
     assert len(page.rows) == 1 + 29
     assert re.search(r'<p class="warning">[^<]*trial_05[^<]*damaged', text)
     assert "<script>alert" not in text
+    (child,) = [dict(zip(page.rows[0], row, strict=True)) for row in page.rows if row[0] == "10"]
+    assert (child["parent"], child["inherited"]) == ("02", "12")
     assert ["06", "running", ""] in [row[:3] for row in page.rows]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -221,3 +222,6 @@ def test_the_callback_tells_hyperparameters_and_resumes(tmp_path: Path) -> None:
             steps = shown.scalars(f"{trial_id}/execution0/{part}", "epoch_loss")
             assert {step for step, _ in steps} == {0, 1, 2, 3}
     assert len({t.hyperparameters.values["kind"] for t in tuner.oracle.trials.values()}) == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of the optimizer's state, which is not missed
+        assert len(tuner.get_best_models(2)) == 2
