@@ -105,3 +105,16 @@ def check_sizes(model: Any, x: Any, share: float) -> None:
 def _positional(function: Any) -> list[inspect.Parameter]:
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return [p for p in inspect.signature(function).parameters.values() if p.kind in kinds]
+
+
+def repeat_unvalidated(history: Any, freq: Any) -> None:
+    """Gives epochs that were not validated the values of the last that was.
+
+    Keras Tuner takes every metric to have a value at each epoch.
+    """
+    epochs = [epoch + 1 for epoch in history.epoch]
+    validated = [e in freq if not isinstance(freq, int) else e % freq == 0 for e in epochs]
+    for name, values in history.history.items():
+        if 0 < len(values) == sum(validated) < len(epochs):
+            places = (max(sum(validated[: i + 1]) - 1, 0) for i in range(len(epochs)))
+            history.history[name] = [values[place] for place in places]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -264,3 +264,26 @@ def spread(runs: Sequence[float]) -> str:
 def is_finite(score: Any) -> bool:
     """Whether a score can be compared: neither missing, nor NaN, nor infinite."""
     return score is not None and math.isfinite(score)
+
+
+def told_of(note: Note) -> Iterator[str]:
+    """What a search's summary says of a trial, besides its values and its score."""
+    for reason in (note.stop_reason, note.dry_stop_reason):
+        if reason:
+            yield reason[0].upper() + reason[1:]
+    if note.fidelity and not note.full_fidelity:
+        yield f"Fidelity: {note.fidelity}"
+    if len(note.runs) > 1:
+        yield spread(note.runs)
+    if note.inheritance:
+        yield _lineage(note)
+
+
+def _lineage(note: Any) -> str:
+    """What a trial has inherited, and what that means for its score."""
+    if not note.inherited:
+        return f"Inheritance from trial {note.parent}: {note.inheritance}"
+    return (
+        f"Inherited from trial {note.parent}, after {note.inherited} epochs of its line: "
+        f"{note.inheritance}. Its score is not one from scratch: `retrain_best` finds that."
+    )

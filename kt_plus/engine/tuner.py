@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import difflib
 import errno
-import inspect
 import math
 import os
 import time
@@ -20,6 +18,7 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.errors import FatalValueError
 
 from kt_plus.engine import fitting, project, retraining, rungs, storage
+from kt_plus.engine.arguments import check_directory, check_folds, check_interval, check_names
 from kt_plus.engine.checkpoints import BestEpoch, Checkpointing, Checkpoints, EpochSeeds
 from kt_plus.engine.exploration import AskedValues, explore, explore_configuration
 from kt_plus.engine.hparams import HParams
@@ -31,10 +30,10 @@ from kt_plus.engine.ledger import (
     RESERVED,
     RUNS,
     UNUSED,
-    spread,
+    told_of,
     without_reserved,
 )
-from kt_plus.engine.oracle import OPTIONS, Oracle
+from kt_plus.engine.oracle import Oracle
 from kt_plus.engine.retrained import scores
 from kt_plus.engine.seeds import training_seed
 from kt_plus.engine.workers import role
@@ -95,12 +94,12 @@ class Tuner(keras_tuner.Tuner):
         folds: Any = None,
         **kwargs: Any,
     ) -> None:
-        _check_interval(checkpoint_interval)
+        check_interval(checkpoint_interval)
         self.folds = None if folds is None else Folds(folds, getattr(oracle, "seed", 0))
         self.ladder = getattr(oracle, "ladder", None)
         inheritance = getattr(oracle, "inheritance", None)
         self._inheritance = Inheritance(self, inheritance) if inheritance else None
-        _check_folds(self.folds, inheritance)
+        check_folds(self.folds, inheritance)
         self.checkpoint_interval = checkpoint_interval
         self._checkpoints: Checkpoints | None = None
         self._seed: int | None = getattr(oracle, "seed", None)
@@ -114,8 +113,8 @@ class Tuner(keras_tuner.Tuner):
         self._searched_with: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._validation_freq = 1
         self._objective_seen = False
-        _check_names(type(self), kwargs)
-        _check_directory(str(kwargs.get("directory") or "."))
+        check_names(type(self), kwargs)
+        check_directory(str(kwargs.get("directory") or "."))
         storage.make_folder(str(kwargs.get("directory") or "."))
         if self._is_worker():
             kwargs["overwrite"] = False  # the chief has overwritten, and may be running
@@ -305,14 +304,8 @@ class Tuner(keras_tuner.Tuner):
             print()
             trial.summary()
             note = notes.get(trial.trial_id)
-            for reason in (note.stop_reason, note.dry_stop_reason) if note else ():
-                print(reason[0].upper() + reason[1:]) if reason else None
-            if note and note.fidelity and not note.full_fidelity:
-                print(f"Fidelity: {note.fidelity}")
-            if note and len(note.runs) > 1:
-                print(spread(note.runs))
-            if note and note.inheritance:
-                print(_lineage(note))
+            for line in told_of(note) if note else ():
+                print(line)
             if trial.trial_id in retrained:
                 print(f"Score from scratch, at full fidelity: {retrained[trial.trial_id]}")
 
@@ -488,7 +481,7 @@ class Tuner(keras_tuner.Tuner):
         with inherits, self._asked_values(trial) as copied:
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
         if isinstance(self._results, keras.callbacks.History) and freq != 1:
-            _repeat_unvalidated(self._results, freq)
+            fitting.repeat_unvalidated(self._results, freq)
         if checkpoints is not None and self._execution < self.executions_per_trial:
             checkpoints.end_execution(self._results, self._stopped)
         return self._results
@@ -542,38 +535,6 @@ class Tuner(keras_tuner.Tuner):
         return [*ours, Checkpointing(checkpoints, callbacks)]
 
 
-def _lineage(note: Any) -> str:
-    """What a trial has inherited, and what that means for its score."""
-    if not note.inherited:
-        return f"Inheritance from trial {note.parent}: {note.inheritance}"
-    return (
-        f"Inherited from trial {note.parent}, after {note.inherited} epochs of its line: "
-        f"{note.inheritance}. Its score is not one from scratch: `retrain_best` finds that."
-    )
-
-
-def _check_folds(folds: Any, inheritance: Any) -> None:
-    if folds is not None and inheritance is not None:
-        raise ValueError(
-            "folds was given together with inherit_weights. Expected one of them: the weights of a "
-            "parent have seen the examples that its child would be judged by. Leave out either, or "
-            "choose executions_per_trial."
-        )
-
-
-def _repeat_unvalidated(history: Any, freq: Any) -> None:
-    """Gives epochs that were not validated the values of the last that was.
-
-    Keras Tuner takes every metric to have a value at each epoch.
-    """
-    epochs = [epoch + 1 for epoch in history.epoch]
-    validated = [e in freq if not isinstance(freq, int) else e % freq == 0 for e in epochs]
-    for name, values in history.history.items():
-        if 0 < len(values) == sum(validated) < len(epochs):
-            places = (max(sum(validated[: i + 1]) - 1, 0) for i in range(len(epochs)))
-            history.history[name] = [values[place] for place in places]
-
-
 def _checkpoint_size(model: Any) -> int:
     """The size in bytes of a checkpoint with the optimizer's state, of 32-bit weights."""
     optimizer = getattr(model, "optimizer", None)
@@ -581,46 +542,6 @@ def _checkpoint_size(model: Any) -> int:
     return 4 * sum(math.prod(weight.shape) for weight in weights)
 
 
-def _check_directory(directory: str) -> None:
-    """Raises if it is a remote one that would be taken for a local one, or would lose files."""
-    if directory.startswith("ram://"):
-        raise ValueError(
-            f"directory={directory!r} was given. TensorFlow's ram:// appends to a file that "
-            "should be replaced, so that the project would be damaged when it is written a second "
-            "time. For a project in memory give a folder such as /dev/shm/searches."
-        )
-    if "://" in directory and keras.backend.backend() != "tensorflow":
-        raise ValueError(
-            f"directory={directory!r} was given, with Keras on {keras.backend.backend()}. A remote "
-            "directory is reached through tf.io.gfile, which Keras Tuner uses with Keras on "
-            "TensorFlow only. Give a local or a mounted folder."
-        )
-
-
-def _check_interval(interval: Any) -> None:
-    number = isinstance(interval, (int, float)) and not isinstance(interval, bool)
-    if interval is not None and not (number and interval >= 0):
-        raise ValueError(
-            f"checkpoint_interval={interval!r} was given. Expected a number of seconds, 0 for "
-            "every epoch, or None for no checkpoints."
-        )
-
-
 def _is_users(thing: Any) -> bool:
     """Whether a class or function was defined outside kt_plus."""
     return thing.__module__.partition(".")[0] != "kt_plus"
-
-
-def _check_names(search: type, arguments: dict[str, Any]) -> None:
-    """Raises if an argument is none of the tuner's, naming the nearest that there is."""
-    taken = {*inspect.signature(keras_tuner.Tuner.__init__).parameters} - {"self", "kwargs"}
-    unknown = sorted(arguments.keys() - taken)
-    if not unknown:
-        return
-    own = [*inspect.signature(search.__init__).parameters, "checkpoint_interval", "folds"]
-    known = sorted({*taken, *OPTIONS, *own})
-    near = [match for name in unknown for match in difflib.get_close_matches(name, known, 1)]
-    raise ValueError(
-        f"Unrecognized arguments {unknown} for {search.__name__}. "
-        + (f"Did you mean {', '.join(near)}?" if near else f"Expected some of {known}.")
-    )
