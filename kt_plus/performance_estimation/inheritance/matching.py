@@ -19,7 +19,8 @@ def matched(
 
     Layers of the same kind that their user has given the same name belong together. The rest is
     aligned in order, as two texts are: as many layers of the same kind as possible, preferring
-    those alike in shape and settings; a layer of the output only with one of the same output.
+    those alike in shape and settings, and those that take the same input; a layer of the output
+    only with one of the same output.
 
     Args:
         child: The network that inherits.
@@ -63,7 +64,9 @@ def _likeness(a: Layer, b: Layer, child: Network, parent: Network, by_name: bool
         return 0.0
     ours = {name: array.shape for name, array in a.weights.items()}
     theirs = {name: array.shape for name, array in b.weights.items()}
-    return 1.0 + 0.5 * (ours == theirs) + 0.5 * (a.key == b.key) + 0.5 * _near(ours, theirs)
+    first = child.starts.get(a.name, -1) == parent.starts.get(b.name, -2)
+    like = 0.5 * (ours == theirs) + 0.5 * (a.key == b.key) + 0.5 * _near(ours, theirs)
+    return 1.0 + first + like
 
 
 def _near(ours: Mapping[str, tuple[int, ...]], theirs: Mapping[str, tuple[int, ...]]) -> float:

@@ -129,6 +129,19 @@ class Network:
         return found
 
     @cached_property
+    def starts(self) -> Mapping[str, int]:
+        """The first layers with weights after each input, with the input's number."""
+        found: dict[str, int] = {}
+        numbers = {tensor: number for number, tensor in enumerate(self.inputs)}
+        for call in self.calls:
+            number = numbers.get(call.inputs[0]) if call.inputs else None
+            if number is not None and self.of(call).weights:
+                found.setdefault(call.layer, number)
+            elif number is not None and len(call.inputs) == 1:
+                numbers.update(dict.fromkeys(call.outputs, number))
+        return found
+
+    @cached_property
     def not_negative(self) -> frozenset[int]:
         """The tensors whose values are known never to be negative."""
         found: set[int] = set()

@@ -52,12 +52,30 @@ def test_unnamed_layers_are_matched_by_order_and_the_head_with_the_head() -> Non
     assert [layer.source for layer in hows.report.layers] == ["dense", "dense_1", None, "head"]  # type: ignore[attr-defined]
 
 
+def test_the_first_layer_is_matched_with_the_first_one() -> None:
+    """Though one of the later ones is more like it."""
+
+    def network(*windows: int) -> Any:
+        sizes = [layers.Conv2D(3, n, padding="same", activation="relu") for n in windows]
+        return chain((6, 6, 2), *sizes, layers.GlobalAveragePooling2D())
+
+    assert hows(network(3, 1), network(5, 3, 1)) == ["widened", "deepened", "copied", "copied"]
+    assert preserved()
+
+
 def test_names_count_more_than_the_order() -> None:
     parent = chain((4,), dense(5, name="a"), dense(5, name="b"))
-    child = chain((4,), dense(5, name="b"), dense(5, name="a"))
+    child = chain((4,), dense(5, name="b"))
     hows(parent, child)
-    assert [layer.source for layer in hows.report.layers] == ["b", "a", "head"]  # type: ignore[attr-defined]
+    assert [layer.source for layer in hows.report.layers] == ["b", "head"]  # type: ignore[attr-defined]
     assert not preserved()
+
+
+def test_names_that_mislead_do_not_count() -> None:
+    parent = chain((4,), dense(5, name="a"), dense(5, name="b"))
+    child = chain((4,), dense(5, name="b"), dense(5, name="a"))
+    assert hows(parent, child) == ["copied"] * 3
+    assert preserved()
 
 
 def test_a_sequential_model() -> None:
