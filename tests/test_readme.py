@@ -22,7 +22,10 @@ CHEAPER = {
     r"configurations=\d+": "configurations=2",
     r"minutes=\d+": "max_epochs=4, ensemble=1",
     r'preset="darts"': 'preset="darts", cells=1, width=4',
-    r"\(28, 28, 1\)": "(8, 8, 1)",
+    r"executions_per_trial=\d+": "executions_per_trial=2",
+    r"ChainSpace\(\(28, 28, 1\), 10": "ChainSpace((8, 8, 1), 10, slots=2",
+    r"BranchingSpace\(\(28, 28, 1\), 10": "BranchingSpace((8, 8, 1), 10, blocks=2",
+    r"CellSpace\(\(28, 28, 1\)": "CellSpace((8, 8, 1)",
 }
 """What is replaced so that a line takes a second or two."""
 
@@ -39,6 +42,7 @@ LINES = lines()
 pytestmark = pytest.mark.skipif(not LINES, reason="README.md is not where these tests are")
 
 IMAGES = np.random.default_rng(0).random((40, 8, 8, 1)).astype("float32")
+ROWS = IMAGES.reshape(40, -1)
 LABELS = np.arange(40) % 10
 
 
@@ -60,7 +64,7 @@ def names() -> dict:
         "keras_tuner": keras_tuner,
         "kt_plus": kt_plus,
         "tfx_components": tfx_components,
-        "x_train": IMAGES,
+        "x_train": ROWS,
         "y_train": LABELS,
     }
 
@@ -86,10 +90,10 @@ def test_the_line_runs(row, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     tuner = evaluated(LINES[row])
     if isinstance(tuner, kt_plus.AutoModel):
-        assert tuner.predict(IMAGES).shape == LABELS.shape
+        assert tuner.predict(ROWS).shape == LABELS.shape
     elif isinstance(tuner, keras_tuner.SklearnTuner):
-        tuner.search(IMAGES.reshape(40, -1), LABELS)
-        assert tuner.get_best_models()[0].predict(IMAGES.reshape(40, -1)).shape == LABELS.shape
+        tuner.search(ROWS, LABELS)
+        assert tuner.get_best_models()[0].predict(ROWS).shape == LABELS.shape
     else:
         tuner.search(IMAGES, LABELS, epochs=1, validation_split=0.5, verbose=0)
         assert tuner.oracle.get_best_trials(1)[0].score is not None

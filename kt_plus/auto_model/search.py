@@ -186,9 +186,9 @@ class Search:
     def _reserve(self) -> float:
         """The seconds to leave for the final training."""
         notes = self.tuner.oracle.notes
-        # Of several, as a child that inherited, or was stopped, took less than its training will.
-        seconds = [notes[trial.trial_id].seconds for trial in self.best()[: self.members + 2]]
-        needed = self.members * max(seconds) if seconds else None
+        seconds = [notes[trial.trial_id].seconds for trial in self.best()[: self.members]]
+        trained = max(self.members - 1, 1)  # the best one's network need not be, beside others
+        needed = trained * sum(seconds) / len(seconds) if seconds else None
         return self.allowance.reserved_seconds(needed)
 
     def _hold(self, next_step: float) -> None:
