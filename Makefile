@@ -1,7 +1,7 @@
 # Each command makes the environment that it needs: see tools/environments.sh.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-core test-tfx lint bench build locks clean core
+.PHONY: help demo test test-core test-tfx lint bench notebooks build locks clean core
 
 CORE := .venv/core/bin/python
 TFX := .venv/tfx/bin/python
@@ -17,6 +17,7 @@ TFX_TESTS ?= -m "tfx or not slow"
 VERSIONS := -c 'from importlib.metadata import version; import sys; \
 	print("==", *(f"{name} {version(name)}" for name in sys.argv[1:]))'
 
+NOTEBOOKS ?= $(wildcard notebooks/*.ipynb)
 BENCHMARKS ?= $(shell grep -ls '__name__ == "__main__"' benchmarks/*.py benchmarks/*/*.py)
 COMPILE = $(UV) pip compile --quiet --upgrade --python-version=3.10 --no-annotate --no-emit-package=kt-plus \
 	--custom-compile-command="make locks"
@@ -56,6 +57,11 @@ bench: core ## every benchmark's table (BENCHMARKS=benchmarks/NAME.py for one)
 	@status=0; for script in $(BENCHMARKS); do \
 		module=$$(echo "$${script%.py}" | tr / .); echo "== $$module"; $(CORE) -m "$$module" || status=1; \
 	done; exit $$status
+
+notebooks: core ## run the notebooks from top to bottom, and keep what they show
+	@$(CORE) tools/notebooks.py $(filter-out %tfx_pipeline.ipynb,$(NOTEBOOKS))
+	@sh tools/environments.sh tfx
+	@if [ -x $(TFX) ]; then $(TFX) tools/notebooks.py $(filter %tfx_pipeline.ipynb,$(NOTEBOOKS)); fi
 
 build: core ## a wheel and a source distribution in dist/
 	@$(CORE) -m build --quiet --installer=uv

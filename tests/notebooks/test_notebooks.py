@@ -69,6 +69,19 @@ def test_it_opens_in_colab(path: Path) -> None:
     assert any("FASHION_MNIST = False" in other for other in others)
 
 
+def test_they_can_link_to_another_repository(tmp_path: Path) -> None:
+    pytest.importorskip("nbclient", reason="the extra notebooks")
+    from tools.notebooks import main
+
+    copied = tmp_path / NOTEBOOKS[0].name
+    copied.write_text(NOTEBOOKS[0].read_text())
+    assert main(["--repository", "somebody/elsewhere", str(copied)]) == 0
+    badge, install = text(cells(copied, "markdown")[0]), text(cells(copied, "code")[0])
+    assert "/github/somebody/elsewhere/blob/main/notebooks/01_" in badge
+    assert "git+https://github.com/somebody/elsewhere" in install
+    assert cells(copied, "code")[1:] == cells(NOTEBOOKS[0], "code")[1:]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "path", [path for path in NOTEBOOKS if path.stem != IN_TFX], ids=lambda path: path.stem
