@@ -52,7 +52,7 @@ def new(directory: Path, search: type = kt_plus.EvolutionarySearch, **options: A
 @pytest.mark.slow
 def test_the_disk_stays_bounded_over_a_thousand_trials(tmp_path: Path) -> None:
     settings = {"population_size": 20, "tournament_size": 5, "inherit_weights": True}
-    tuner = new(tmp_path, max_trials=1000, **settings)
+    tuner = new(tmp_path, max_trials=1000, keep_checkpoints=10, **settings)
     tuner.search(verbose=0)
     assert len(tuner.oracle.trials) == 1000
     assert type(tuner).most <= 20 + 10 + 2
