@@ -1,7 +1,7 @@
 # Each command makes the environment that it needs: see tools/environments.sh.
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test test-core test-tfx lint bench notebooks build locks clean core
+.PHONY: help demo test test-core test-tfx lint bench notebooks docs build locks clean core
 
 CORE := .venv/core/bin/python
 TFX := .venv/tfx/bin/python
@@ -63,6 +63,9 @@ notebooks: core ## run the notebooks from top to bottom, and keep what they show
 	@sh tools/environments.sh tfx
 	@if [ -x $(TFX) ]; then $(TFX) tools/notebooks.py $(filter %tfx_pipeline.ipynb,$(NOTEBOOKS)); fi
 
+docs: core ## the documentation, as a web site in site/
+	@$(CORE) -m zensical build --clean --strict
+
 build: core ## a wheel and a source distribution in dist/
 	@$(CORE) -m build --quiet --installer=uv
 
@@ -74,7 +77,7 @@ locks: ## remake requirements/*.lock with the newest versions
 		--output-file=requirements/tfx-1.16.lock
 
 clean: ## remove the environments and everything else that was made here
-	@rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 core:
