@@ -7,6 +7,7 @@ them trained in full, or halved on a ladder.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -99,6 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             best, spent, took, tau = search(LADDERS[name], options.configurations, seed)
             ratios = [f"{best - full:+.4f}", f"{spent / cost:.2f}", f"{took / seconds:.2f}"]
             lines.append([name, str(seed), f"{best:.4f}", *ratios, tau])
+            print(" | ".join(lines[-1]), file=sys.stderr)
     print(f"{options.configurations} configurations, {EPOCHS} epochs\n{versions()}\n")
     print_table(lines)
 
