@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 import warnings
 from pathlib import Path
 
@@ -38,18 +39,20 @@ def names() -> dict:
     x = x.astype("float32") / 16
     data = {"x_train": x[:200], "y_train": y[:200], "x_val": x[200:300], "y_val": y[200:300]}
     modules = {"keras": keras, "kt": keras_tuner, "kt_plus": kt_plus, "np": np}
-    return {"__name__": "page", "build_model": build_model, **data, **modules}
+    return {"build_model": build_model, **data, **modules}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    namespace = names()
+    module = types.ModuleType("page")  # where dataclasses look for the names of annotations
+    module.__dict__.update(names())
+    monkeypatch.setitem(sys.modules, module.__name__, module)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of budgets too small to learn from
         for code in BLOCK.findall(page.read_text()):
-            exec(compile(code, page.name, "exec"), namespace)
+            exec(compile(code, page.name, "exec"), module.__dict__)
 
 
 def test_the_reference_has_every_public_class():
