@@ -20,6 +20,8 @@ from kt_plus.auto_model import finish
 from kt_plus.errors import BudgetError, ResumeError
 from tests.auto_model.small import small
 
+pytestmark = pytest.mark.slow
+
 X, Y = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[Y]
 
