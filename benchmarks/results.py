@@ -14,6 +14,7 @@ from typing import Any
 import keras_tuner
 import numpy as np
 
+from benchmarks import overhead
 from benchmarks.reporting import positive, print_table, versions
 
 EPOCHS = 20
@@ -23,12 +24,7 @@ OBJECTIVE = keras_tuner.Objective("val_accuracy", "max")
 
 def space() -> keras_tuner.HyperParameters:
     """Seven hyperparameters of a small network, one of them conditional."""
-    hp = keras_tuner.HyperParameters()
-    hp.Int("layers", 1, 8)
-    hp.Int("units", 16, 1024, sampling="log")
-    hp.Float("learning_rate", 1e-5, 1e-1, sampling="log")
-    hp.Float("dropout", 0.0, 0.6)
-    hp.Choice("activation", ["relu", "gelu", "tanh", "swish"])
+    hp = overhead.space()
     if hp.Choice("optimizer", ["adam", "sgd"]):
         with hp.conditional_scope("optimizer", ["sgd"]):
             hp.Float("momentum", 0.0, 0.99)

@@ -79,6 +79,22 @@ def tuner(
     )
 
 
+def plain_search(directory: Any, flag: str, max_trials: int) -> Any:
+    """A search of Keras Tuner's own in the project `p`: x is the score; the flag does nothing."""
+
+    class Plain(kt.RandomSearch):
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
+            return float(trial.hyperparameters.values["x"])
+
+    hp = kt.HyperParameters()
+    hp.Float("x", 0.0, 1.0)
+    hp.Boolean(flag)
+    place = {"directory": directory, "project_name": "p"}
+    plain = Plain(hyperparameters=hp, max_trials=max_trials, seed=1, **place)
+    plain.search(verbose=0)
+    return plain
+
+
 class Foretelling(kt_plus.stopping.Stopper):
     """Expects a tenth more than was seen, give or take a twentieth, and stops without hope."""
 

@@ -88,9 +88,7 @@ class Inheritance:
         trial = Trial.from_state(storage.read_json(os.path.join(folder, "trial.json")))
         self._shapes = storage.read_json(self._tuner._get_build_config_fname(parent))
         try:
-            with warnings.catch_warnings():  # the optimizer's state is of no interest here
-                warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-                model = self._tuner.load_model(trial)
+            model = self._tuner.load_model(trial)
         except Exception:
             check_readable(self._tuner._try_build(trial.hyperparameters))  # or there is more to say
             raise

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from sklearn.datasets import load_diabetes, load_digits, load_iris
 import kt_plus
 from kt_plus.auto_model import finish
 from kt_plus.errors import BudgetError, ResumeError
+from tests import on_jax
 from tests.auto_model.small import small
 
 pytestmark = pytest.mark.slow
@@ -226,12 +226,7 @@ def test_it_says_when_a_linear_model_would_do(tmp_path):
 
 @pytest.mark.slow
 def test_it_works_with_keras_on_jax(tmp_path):
-    pytest.importorskip("jax", reason="JAX is not installed: pip install jax")
-    command = [sys.executable, "-m", "tests.auto_model.on_jax", str(tmp_path)]
-    environment = {**os.environ, "KERAS_BACKEND": "jax"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-    assert done.returncode == 0, done.stderr
-    assert "fitted on jax" in done.stdout
+    assert "fitted on jax" in on_jax.printed("-m", "tests.auto_model.on_jax", str(tmp_path))
 
 
 @pytest.mark.slow

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
-
 import pytest
+
+from tests import on_jax
 
 PROGRAM = '''
 import importlib.abc
@@ -84,11 +81,7 @@ print("searched")
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 def test_searches_stop_resume_inherit_and_halve_on_jax_without_tensorflow():
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", PROGRAM]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("interrupted\n")
-    assert done.stdout.endswith("searched\n")
+    told = on_jax.printed("-c", PROGRAM)
+    assert told.startswith("interrupted\n")
+    assert told.endswith("searched\n")

@@ -13,7 +13,8 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 IN_TFX = "05_tfx_pipeline"
 
-MACHINE = re.compile(r"(/work/|/root/|/home/|/tmp/|/Users/|site-packages)")
+FOLDERS = ("Users", "home", "mnt", "opt", "root", "srv", "tmp", "work")
+MACHINE = re.compile(rf"/({'|'.join(FOLDERS)})/|site-packages")
 """What a kept output must not tell of."""
 
 

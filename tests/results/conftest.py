@@ -17,6 +17,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
         direction="min",
         stopping=Foretelling(),
         fails=("03", "11"),
+        max_time=600,
     )
     searched.search(verbose=0)
     return searched

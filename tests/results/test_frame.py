@@ -7,28 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import keras_tuner as kt
 import pandas as pd
 import pytest
 
 import kt_plus
 from kt_plus.results import to_dataframe
 from tests.errors import raises_in_three_parts
-from tests.invented_search import EPOCHS, Foretelling, tuner
-
-
-@pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A search with stopped and failed trials."""
-    searched = tuner(
-        tmp_path_factory.mktemp("search"),
-        direction="min",
-        stopping=Foretelling(),
-        fails=("03", "11"),
-        max_time=600,
-    )
-    searched.search(verbose=0)
-    return searched
+from tests.invented_search import EPOCHS, Foretelling, plain_search, tuner
 
 
 def test_a_row_tells_all_of_its_trial(found: Any) -> None:
@@ -123,15 +108,7 @@ def test_a_running_search_can_be_looked_at(tmp_path: Path) -> None:
 
 
 def test_plain_keras_tuners_projects_are_read(tmp_path: Path) -> None:
-    class Plain(kt.RandomSearch):
-        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
-            return float(trial.hyperparameters.values["x"])
-
-    hp = kt.HyperParameters()
-    hp.Float("x", 0.0, 1.0)
-    hp.Boolean("score")
-    plain = Plain(hyperparameters=hp, max_trials=12, directory=tmp_path, project_name="p", seed=1)
-    plain.search(verbose=0)
+    plain = plain_search(tmp_path, "score", max_trials=12)
     for source in (plain, tmp_path / "p"):
         frame = to_dataframe(source)
         assert list(frame.index) == plain.oracle.start_order

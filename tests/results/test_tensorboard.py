@@ -26,6 +26,7 @@ import kt_plus
 from kt_plus.errors import ResultsError
 from kt_plus.results import to_dataframe, to_tensorboard
 from tests.errors import raises_in_three_parts
+from tests.invented_search import plain_search
 
 ALL = (*api_pb2.Status.values(),)
 
@@ -118,15 +119,7 @@ def test_a_folder_is_not_written_twice(found: Any, tmp_path: Path) -> None:
 
 
 def test_running_damaged_and_plain_trials(tmp_path: Path) -> None:
-    class Plain(kt.RandomSearch):
-        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
-            return float(trial.hyperparameters.values["x"])
-
-    hp = kt.HyperParameters()
-    hp.Float("x", 0.0, 1.0)
-    hp.Boolean("flag")
-    plain = Plain(hyperparameters=hp, max_trials=4, directory=tmp_path, project_name="p", seed=1)
-    plain.search(verbose=0)
+    plain_search(tmp_path, "flag", max_trials=4)
     (tmp_path / "p" / "trial_1" / "trial.json").write_text("{")
     running = tmp_path / "p" / "trial_2" / "trial.json"
     running.write_text(running.read_text().replace("COMPLETED", "RUNNING"))
