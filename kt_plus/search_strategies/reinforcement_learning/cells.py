@@ -10,6 +10,7 @@ import numpy as np
 
 from kt_plus.engine.dimensions import Dimension, Discrete, Numeric
 from kt_plus.engine.history import Value
+from kt_plus.search_strategies.reinforcement_learning.linear import product
 
 Array = np.ndarray
 
@@ -50,12 +51,12 @@ class Cells:
 
     def logits(self, coefficients: Array) -> Array:
         """The logits of the parts, a row for each row of coefficients."""
-        spread = coefficients if self._bumps is None else coefficients @ self._bumps.T
+        spread = coefficients if self._bumps is None else product(coefficients, self._bumps.T)
         return np.asarray(spread + self.log_widths)
 
     def slopes(self, d_logits: Array) -> Array:
         """The slopes of the coefficients, from those of the logits."""
-        return d_logits if self._bumps is None else np.asarray(d_logits @ self._bumps)
+        return d_logits if self._bumps is None else product(d_logits, self._bumps)
 
     def features(self, cells: Array) -> Array:
         """What stands for each of the parts where it is fed to the next step: its bumps."""

@@ -15,6 +15,7 @@ from kt_plus.engine.history import Record
 from kt_plus.engine.space import Space, Values
 from kt_plus.search_strategies.reinforcement_learning.cells import cells_of
 from kt_plus.search_strategies.reinforcement_learning.choices import Choices
+from kt_plus.search_strategies.reinforcement_learning.linear import product
 from kt_plus.search_strategies.reinforcement_learning.lstm import LSTMStep, State, back, forth
 
 Array = np.ndarray
@@ -181,7 +182,7 @@ class Controller:
                 gates.append(d_gates)
         if inputs:
             d_gates = np.concatenate(gates)
-            slopes["lstm"] += np.concatenate(inputs).T @ d_gates
+            slopes["lstm"] += product(np.concatenate(inputs).T, d_gates)
             slopes["lstm bias"] += d_gates.sum(0)
             slopes["start"] += after.x.sum(0)
         return vector
@@ -200,12 +201,12 @@ class Controller:
         name, active = self._names[column], choices.active[:, column]
         fed = self.cells[column].features(choices.cells[:, column])
         passed_by = ~active[:, None]
-        slopes["embedding " + name] += fed.T @ (after.x * active[:, None])
-        slopes["head " + name] += step.hidden.T @ d_coefficients
-        d_shown = after.hidden + d_coefficients @ parameters["head " + name].T
+        slopes["embedding " + name] += product(fed.T, after.x * active[:, None])
+        slopes["head " + name] += product(step.hidden.T, d_coefficients)
+        d_shown = after.hidden + product(d_coefficients, parameters["head " + name].T)
         d_gates, d_cell = back(step, (d_shown, after.cell))
         d_gates *= active[:, None]
-        d_inputs = d_gates @ parameters["lstm"].T
+        d_inputs = product(d_gates, parameters["lstm"].T)
         x = after.x * passed_by + d_inputs[:, : self.units]
         hidden = _where(active, d_inputs[:, self.units :], after.hidden)
         return d_gates, _Slopes(x, hidden, _where(active, d_cell, after.cell))
@@ -251,7 +252,7 @@ class Controller:
         bias = parameters["bias " + name]
         if self.units:
             lstm, after = forth(parameters["lstm"], parameters["lstm bias"], x, state)
-            coefficients = lstm.hidden @ parameters["head " + name] + bias
+            coefficients = product(lstm.hidden, parameters["head " + name]) + bias
             if active.all():
                 state = after
             else:
@@ -270,7 +271,7 @@ class Controller:
         if not self.units:
             return x
         embedding = parameters["embedding " + self._names[column]]
-        return _where(active, self.cells[column].features(chosen) @ embedding, x)
+        return _where(active, product(self.cells[column].features(chosen), embedding), x)
 
     def _d_coefficients(
         self, column: int, choices: Choices, told: Pass, weights: Array, bonus: float

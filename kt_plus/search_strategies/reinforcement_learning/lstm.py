@@ -7,6 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from kt_plus.search_strategies.reinforcement_learning.linear import product
+
 Array = np.ndarray
 State = tuple[Array, Array]
 """Hidden state and cell state, one row a sequence."""
@@ -42,7 +44,7 @@ def forth(weights: Array, bias: Array, x: Array, state: State) -> tuple[LSTMStep
     hidden, cell = state
     inputs = np.concatenate([x, hidden], axis=1)
     scale, shift = _scale(cell.shape[1])
-    activations = inputs @ weights
+    activations = product(inputs, weights)
     activations += bias
     activations *= scale
     np.tanh(activations, out=activations)

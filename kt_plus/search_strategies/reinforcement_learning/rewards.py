@@ -59,4 +59,4 @@ def moving_average(rewards: Array, decay: float) -> float:
         decay: What remains of a weight when one more reward has come, in [0, 1).
     """
     weights = decay ** np.arange(len(rewards), dtype=float)[::-1]
-    return float(weights @ rewards / weights.sum())
+    return float(np.average(rewards, weights=weights))
