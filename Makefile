@@ -8,9 +8,10 @@ TFX := .venv/tfx/bin/python
 UV := .venv/uv/bin/uv
 
 # Two workers of one thread each, so that the tests fill two cores and no more.
+# In their own order the files with few, long tests do not all come last, where one worker waits for the other.
 WORKERS ?= 2
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
-PYTEST = -m pytest --color=no --numprocesses=$(WORKERS) --dist=loadfile
+PYTEST = -m pytest --color=no --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
 CORE_TESTS ?= --ignore=tests/integration/tfx
 TFX_TESTS ?= -m "tfx or not slow"
