@@ -3,7 +3,8 @@
 Each space is searched by evolution, which stops hopeless trials and lets children inherit weights,
 and by plain random search, which does neither; the networks found are judged on images that no
 search has seen, beside a network written by hand that takes about as many multiply-adds as they
-may. Each line is printed as it comes.
+may. "xception" is Keras Tuner's own space, `kt.applications.HyperXception`, as it is: its
+networks are as large as they come. Each line is printed as it comes.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import keras
+import keras_tuner
 import numpy as np
 from sklearn.datasets import load_digits
 
@@ -34,7 +36,13 @@ SPACES: dict[str, Callable[[], Any]] = {
     "darts": partial(CellSpace, *DIGITS, preset="darts", width=8, **CELLS),
     "nasnet": partial(CellSpace, *DIGITS, preset="nasnet", width=8, **CELLS),
     "nas_bench_201": partial(CellSpace, *DIGITS, preset="nas_bench_201", width=16, **CELLS),
+    "xception": partial(
+        keras_tuner.applications.HyperXception, input_shape=DIGITS[0], classes=DIGITS[1]
+    ),
 }
+ITS_OWN = {"xception": {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"]}}
+"""What a space's models are compiled with instead: Keras Tuner's take one-hot labels."""
+SEARCHES = ("evolution", "random")
 INHERITS = "inherit_weights" in inspect.signature(kt_plus.EvolutionarySearch.__init__).parameters
 COLUMNS = ("space", "search", "seed", "test accuracy", "validation", "parameters", "epochs", "s")
 
@@ -114,11 +122,12 @@ def results(options: Any) -> Iterator[tuple[str, str, int, Result]]:
         given = data(seed)
         yield "by hand", "", seed, train_by_hand(given, options.epochs, seed)
         for name in options.space:
-            common = {"max_trials": options.trials, "seed": seed}
+            common = {"max_trials": options.trials, "seed": seed, **ITS_OWN.get(name, {})}
             run = partial(search, given=given, epochs=options.epochs, **common)
-            evolution = run(kt_plus.EvolutionarySearch, SPACES[name](), stopping="auto", **extra)
-            yield name, "evolution", seed, evolution
-            if not options.evolution_only:
+            if "evolution" in options.search:
+                found = run(kt_plus.EvolutionarySearch, SPACES[name](), stopping="auto", **extra)
+                yield name, "evolution", seed, found
+            if "random" in options.search:
                 yield name, "random", seed, run(kt_plus.RandomSearch, SPACES[name]())
 
 
@@ -129,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--trials", type=positive, default=30)
     parser.add_argument("--epochs", type=positive, default=15)
     parser.add_argument("--seeds", type=positive, default=1)
-    parser.add_argument("--evolution-only", action="store_true", help="leave random search out")
+    parser.add_argument("--search", nargs="+", choices=SEARCHES, default=[*SEARCHES])
     options = parser.parse_args(arguments)
     inherited = "" if INHERITS else " (this version has no inheritance of weights)"
     print(f"{options.trials} trials of {options.epochs} epochs{inherited}\n{versions()}\n")

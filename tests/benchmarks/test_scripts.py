@@ -199,7 +199,7 @@ def test_a_chief_serves():
 @pytest.mark.slow
 def test_architectures_prints_a_line_for_each_network(capsys):
     pytest.importorskip("sklearn")
-    settings = "--space chain --trials 1 --epochs 1 --evolution-only"
+    settings = "--space chain --trials 1 --epochs 1 --search evolution"
     architectures.main(settings.split())
     table = cells(capsys.readouterr().out)
     assert set(table) == {"space", "by hand", "chain"}
