@@ -20,15 +20,16 @@ from sklearn.datasets import load_digits
 import kt_plus
 from benchmarks.reporting import positive, print_table, versions
 
-LADDERS: dict[str, Any] = {
-    "epochs": kt_plus.fidelity.Epochs(2, 8),
-    "data fraction": kt_plus.fidelity.DataFraction(1 / 4, 1),
-    "resolution": kt_plus.fidelity.Resolution(1 / 2, 1),
-    "data fraction and resolution": [
-        kt_plus.fidelity.DataFraction(1 / 2, 1),
-        kt_plus.fidelity.Resolution(1 / 2, 1),
-    ],
+LADDERS: dict[str, tuple[int, Any]] = {
+    "epochs": (12, kt_plus.fidelity.Epochs(2, 8)),
+    "data fraction": (8, kt_plus.fidelity.DataFraction(1 / 6, 1)),
+    "resolution": (12, kt_plus.fidelity.Resolution(1 / 2, 1)),
+    "data fraction and resolution": (
+        8,
+        [kt_plus.fidelity.DataFraction(1 / 2, 1), kt_plus.fidelity.Resolution(1 / 2, 1)],
+    ),
 }
+"""Of how many configurations one is promoted, and to what, at no more than a third of the cost."""
 EPOCHS = 8
 
 
@@ -63,17 +64,17 @@ def build_model(hp: Any) -> keras.Model:
     return model
 
 
-def search(ladder: Any, configurations: int, seed: int) -> tuple[float, float, float, str]:
+def search(name: str | None, configurations: int, seed: int) -> tuple[float, float, float, str]:
     """The best accuracy at full fidelity, the cost in full epochs, seconds, and tau."""
     settings: dict[str, Any] = {"objective": "val_accuracy", "seed": seed}
     with tempfile.TemporaryDirectory() as folder:
         settings.update(directory=folder, project_name="search")
-        if ladder is None:
+        if name is None:
             tuner = kt_plus.RandomSearch(build_model, max_trials=configurations, **settings)
         else:
-            tuner = kt_plus.SuccessiveHalving(
-                build_model, configurations=configurations, factor=8, ladder=ladder, **settings
-            )
+            factor, ladder = LADDERS[name]
+            settings.update(configurations=configurations, factor=factor, ladder=ladder)
+            tuner = kt_plus.SuccessiveHalving(build_model, **settings)
         begun = time.perf_counter()
         tuner.search(epochs=EPOCHS, **data(seed))
         seconds = time.perf_counter() - begun
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         full, cost, seconds, _ = search(None, options.configurations, seed)
         lines.append(["none", str(seed), f"{full:.4f}", "", "1", "1", ""])
         for name in options.ladders:
-            best, spent, took, tau = search(LADDERS[name], options.configurations, seed)
+            best, spent, took, tau = search(name, options.configurations, seed)
             ratios = [f"{best - full:+.4f}", f"{spent / cost:.2f}", f"{took / seconds:.2f}"]
             lines.append([name, str(seed), f"{best:.4f}", *ratios, tau])
             print(" | ".join(lines[-1]), file=sys.stderr)
