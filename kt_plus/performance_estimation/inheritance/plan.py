@@ -21,7 +21,9 @@ from kt_plus.performance_estimation.inheritance.network import (
     Network,
     without_idle_calls,
 )
-from kt_plus.performance_estimation.inheritance.rules import GATES, Fit, fit
+from kt_plus.performance_estimation.inheritance.pairs import Fit
+from kt_plus.performance_estimation.inheritance.recurrent import GATES
+from kt_plus.performance_estimation.inheritance.rules import fit
 from kt_plus.performance_estimation.inheritance.traces import (
     KEEPS_ZERO,
     PASSES_POSITIVE,
