@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 from collections import deque
-from collections.abc import ItemsView, ValuesView
+from collections.abc import ItemsView, Iterator, ValuesView
 from typing import Any
 
 from keras_tuner.errors import FailedTrialError, FatalError
 
+from kt_plus.engine.ledger import RESERVED, UNUSED
 from kt_plus.errors import BuildError
 
 
@@ -38,6 +41,30 @@ class AskedValues(dict[str, Any]):
     def values(self) -> ValuesView[Any]:
         self._asked.update(self)
         return super().values()
+
+
+@contextlib.contextmanager
+def asked_values(trial: Any, all_known: bool) -> Iterator[Any]:
+    """A copy of the trial, to train by, that notes which values the model never asks for.
+
+    A copy, because the oracle looks at the trial's own values after each epoch.
+
+    Args:
+        trial: The trial, which is told the names under `UNUSED` in the end.
+        all_known: Whether all places where values are asked for are known; else nothing is told.
+    """
+    trial.hyperparameters.values.pop(UNUSED, None)  # of an execution before
+    copied = copy.copy(trial)
+    copied.hyperparameters = trial.hyperparameters.copy()
+    copied.hyperparameters.values = asked = AskedValues(trial.hyperparameters.values)
+    try:
+        yield copied
+    finally:
+        trial.hyperparameters = copied.hyperparameters
+        trial.hyperparameters.values = dict(asked)
+    if all_known:
+        unused = (name for name in asked.unused if not name.startswith(RESERVED))
+        trial.hyperparameters.values[UNUSED] = "\n".join(sorted(unused))
 
 
 def explore(hypermodel: Any, oracle: Any) -> None:

@@ -1,4 +1,4 @@
-"""The arguments of a `fit`: the data among them, and what a rung or a fold makes of these."""
+"""A `fit`: the data among its arguments, what a rung or fold makes of these, and its results."""
 
 from __future__ import annotations
 
@@ -79,6 +79,22 @@ def value_of(results: Any, objective: Any) -> float:
             best = value if objective.better_than(value, best) else best
         return best
     return float(objective.get_value(results) if isinstance(results, dict) else results)
+
+
+def runs_told(runs: list[Any], objective: Any) -> str:
+    """What a worker tells under `RUNS`: the objective's value of each run, one a line."""
+    return "\n".join(repr(value_of(results, objective)) for results in runs)
+
+
+def missing(objective: Any, logs: dict[str, Any]) -> FatalValueError:
+    """The error of an objective that training has no metric for."""
+    objectives = getattr(objective, "objectives", [objective])
+    names = ", ".join(repr(o.name) for o in objectives if not o.has_value(logs))
+    return FatalValueError(
+        f"The objective {names} is not among the metrics of training, "
+        f"which are {sorted(logs)}. Choose one of these, add it to the `metrics` of "
+        "`compile`, or, if it begins with 'val_', give `search` validation data."
+    )
 
 
 def check_sizes(model: Any, x: Any, share: float) -> None:

@@ -1,10 +1,11 @@
-"""What a worker must know of a trial that belongs to a rung, in reserved values."""
+"""What a worker must know of a trial that belongs to a rung: reserved values, and folders."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from kt_plus.engine import project
 from kt_plus.engine.history import Proposal, Value
 from kt_plus.engine.ledger import RESERVED, Note
 from kt_plus.performance_estimation.fidelity import Ladder
@@ -45,6 +46,24 @@ def describe(note: Note, ladder: Ladder) -> None:
     """Keeps with a trial what its rung trains at."""
     note.full_fidelity = note.rung >= len(ladder) - 1
     note.fidelity = ladder.describe(note.rung)
+
+
+def states(
+    trial: Any, ladder: Ladder | None, folder_of: Callable[[str], str]
+) -> tuple[str | None, str | None]:
+    """Where the state is from which a trial goes on, and where to keep that in which it ends.
+
+    Args:
+        trial: The trial; the former is `None` if it begins at its first epoch.
+        ladder: What each rung trains at; the latter is `None` if no rung goes on from this one.
+        folder_of: Tells the folder of a trial.
+    """
+    values = trial.hyperparameters.values
+    parent, next_rung = values.get(PARENT), int(values.get(RUNG, 0)) + 1
+    begins = None if parent is None else project.final_state_folder(folder_of(parent))
+    if ladder is None or next_rung >= len(ladder) or not ladder.goes_on(next_rung):
+        return begins, None
+    return begins, project.final_state_folder(folder_of(trial.trial_id))
 
 
 def parent_of(trial: Any) -> str | None:

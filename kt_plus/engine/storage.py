@@ -16,6 +16,8 @@ import numpy as np
 
 from kt_plus.errors import StorageError
 
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
 
 def write_json(path: str, content: Any) -> None:
     """Writes a JSON file so that a reader finds the old content or the new, never a part.
@@ -120,6 +122,24 @@ def unwritable(path: str, error: OSError) -> StorageError:
         "directory with free space. Everything written before is intact: mend the directory, "
         "run the same program again, and the search goes on."
     )
+
+
+@contextlib.contextmanager
+def telling_of_full_disk(folder: str) -> Iterator[None]:
+    """Within it, whatever cannot be written because of the disk is told as `StorageError`.
+
+    Args:
+        folder: What the user is told could not be written.
+    """
+    try:
+        yield
+    except StorageError:
+        raise
+    except (OSError, RuntimeError) as error:  # HDF5 raises either
+        full = os.strerror(errno.ENOSPC) in str(error)
+        if full or getattr(error, "errno", None) in UNWRITABLE:
+            raise unwritable(folder, OSError(str(error))) from error
+        raise
 
 
 def make_folder(path: str) -> None:

@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-import copy
-import errno
-import math
 import os
 import time
 import warnings
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
-from keras_tuner.errors import FatalValueError
 
-from kt_plus.engine import fitting, project, retraining, rungs, storage
+from kt_plus.engine import best_trials, fitting, project, retraining, rungs, storage
 from kt_plus.engine.arguments import check_directory, check_folds, check_interval, check_names
-from kt_plus.engine.checkpoints import BestEpoch, Checkpointing, Checkpoints, EpochSeeds
-from kt_plus.engine.exploration import AskedValues, explore, explore_configuration
+from kt_plus.engine.checkpoint_callbacks import BestEpoch, Checkpointing, EpochSeeds
+from kt_plus.engine.checkpoints import Checkpoints, size_of
+from kt_plus.engine.exploration import asked_values, explore, explore_configuration
 from kt_plus.engine.hparams import HParams
 from kt_plus.engine.inheritance import INHERIT, INHERITED, Inheritance, told
-from kt_plus.engine.ledger import (
-    CURVE,
-    EXECUTION,
-    HORIZON,
-    RESERVED,
-    RUNS,
-    UNUSED,
-    told_of,
-    without_reserved,
-)
+from kt_plus.engine.ledger import CURVE, EXECUTION, HORIZON, RESERVED, RUNS, without_reserved
 from kt_plus.engine.oracle import Oracle
-from kt_plus.engine.retrained import scores
 from kt_plus.engine.seeds import training_seed
 from kt_plus.engine.workers import role
-from kt_plus.errors import StorageError
-from kt_plus.performance_estimation.fidelity import rank_agreement
 from kt_plus.performance_estimation.folds import Folds
-
-UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 LONGEST_PAUSE = 2.0
 """Seconds between two questions of an idle worker, at most."""
@@ -142,7 +124,8 @@ class Tuner(keras_tuner.Tuner):
         """
         self._searched_with = fit_args, fit_kwargs
         if self.folds is not None or self.ladder is not None:
-            fitting.check(self._named(fit_args, fit_kwargs), self.ladder, self.folds)
+            named = fitting.named(self.hypermodel, fit_args, fit_kwargs)
+            fitting.check(named, self.ladder, self.folds)
         if not self._is_worker():
             self.save()  # so that a search killed in its first trial can be resumed
         if role() == "chief" and isinstance(self.oracle, Oracle):
@@ -184,25 +167,21 @@ class Tuner(keras_tuner.Tuner):
             self._checkpoints = self._checkpoints_of(trial)
         if rungs.PARENT in values:
             del kwargs["initial_epoch"]  # its checkpoint tells, if it is there
-        try:
+        folder = self.get_trial_dir(trial.trial_id)
+        with storage.telling_of_full_disk(folder):
             results = super().run_trial(trial, *args, **kwargs)
             if INHERIT in values:
-                answer = told(self.get_trial_dir(trial.trial_id))
-                trial.hyperparameters.values[INHERITED] = answer
-            return self._runs(trial, results)
-        except StorageError:
-            raise
-        except (OSError, RuntimeError) as error:  # HDF5 raises either
-            full = os.strerror(errno.ENOSPC) in str(error)
-            if full or getattr(error, "errno", None) in UNWRITABLE:
-                path = self.get_trial_dir(trial.trial_id)
-                raise storage.unwritable(path, OSError(str(error))) from error
-            raise
+                trial.hyperparameters.values[INHERITED] = told(folder)
+            if isinstance(results, list) and len(results) > 1:
+                results = results[: max(self._execution, 1)]  # until it was stopped
+                told_runs = fitting.runs_told(results, self.oracle.objective)
+                trial.hyperparameters.values[RUNS] = told_runs
+            return results
 
     def on_epoch_end(self, trial: Any, model: Any, epoch: int, logs: Any = None) -> None:
         """Reports the objective, and ends the training if the oracle says so."""
         super().on_epoch_end(trial, model, epoch, logs=logs)
-        storage.check_room(self.get_trial_dir(trial.trial_id), _checkpoint_size(model))
+        storage.check_room(self.get_trial_dir(trial.trial_id), size_of(model))
         objective = self.oracle.objective
         if not logs or not objective.has_value(logs):
             self._check_metrics(epoch, logs or {})
@@ -240,7 +219,8 @@ class Tuner(keras_tuner.Tuner):
         """
         trials = self._best_trials(num_models)
         if type(self).load_model is Tuner.load_model:
-            self._check_kept(trials)
+            files = [self._get_checkpoint_fname(trial.trial_id) for trial in trials]
+            best_trials.check_kept(trials, files)
         return [self.load_model(trial) for trial in trials]
 
     def load_model(self, trial: Any) -> Any:
@@ -296,18 +276,7 @@ class Tuner(keras_tuner.Tuner):
         Args:
             num_trials: How many to print at most.
         """
-        print(f"Results summary\nResults in {self.project_dir}")
-        print(f"Showing {num_trials} best trials\n{self.oracle.objective}")
-        notes = getattr(self.oracle, "notes", {})
-        retrained = scores(self.project_dir)
-        for trial in self.oracle.get_best_trials(num_trials):
-            print()
-            trial.summary()
-            note = notes.get(trial.trial_id)
-            for line in told_of(note) if note else ():
-                print(line)
-            if trial.trial_id in retrained:
-                print(f"Score from scratch, at full fidelity: {retrained[trial.trial_id]}")
+        best_trials.show(self.oracle, self.project_dir, num_trials)
 
     def save(self) -> None:
         """Saves the search; each trial has been saved as it went."""
@@ -325,41 +294,12 @@ class Tuner(keras_tuner.Tuner):
 
     def _best_trials(self, number: int) -> list[Any]:
         trials = self.oracle.get_best_trials(number)
-        self._warn_of_low_fidelity(trials)
-        completed = [trial for trial in trials if trial.score is not None]
-        if trials and not completed:
-            raise RuntimeError(
-                f"None of the trials in {self.project_dir} has completed, so that none is best. "
-                "The first one said:\n" + (trials[0].message or "(nothing)")
-            )
-        return completed
-
-    def _check_kept(self, trials: list[Any]) -> None:
-        kept = [storage.exists(self._get_checkpoint_fname(trial.trial_id)) for trial in trials]
-        if not all(kept):
-            number = kept.index(False)
-            raise RuntimeError(
-                f"The models of the best {len(trials)} trials were asked for, and that of trial "
-                f"{trials[number].trial_id} is no longer there. Expected at most {number}: the "
-                "checkpoints of worse trials are removed. Pass keep_checkpoints=<how many of the "
-                'best to keep>, or "all", to the next search.'
-            )
+        best_trials.warn_of_low_fidelity(self.oracle, trials)
+        return best_trials.completed(trials, self.project_dir)
 
     def _warn_of_misranking(self) -> None:
-        """Warns if the lower rungs have ranked configurations unlike the higher ones."""
         if self.ladder is not None and isinstance(self.oracle, Oracle):
-            labels = [self.ladder.describe(rung) for rung in range(len(self.ladder))]
-            for warning in rank_agreement(self.oracle.history, labels).warnings:
-                warnings.warn(warning, stacklevel=3)
-
-    def _warn_of_low_fidelity(self, trials: list[Any]) -> None:
-        note = getattr(self.oracle, "notes", {}).get(trials[0].trial_id) if trials else None
-        if note is not None and not note.full_fidelity and trials[0].score is not None:
-            warnings.warn(
-                "No trial has completed at full fidelity. The best one so far was trained at: "
-                f"{note.fidelity}. Run `search` again with a larger budget to go on.",
-                stacklevel=3,
-            )
+            best_trials.warn_of_misranking(self.oracle, self.ladder)
 
     def _check_initial_configurations(self, oracle: Any) -> None:
         if self.hypermodel is not None and not self._is_worker() and not oracle.trials:
@@ -373,14 +313,7 @@ class Tuner(keras_tuner.Tuner):
         scored_later = not self._keras_fit or _is_users(type(self).run_trial)
         if scored_later or not logs or epoch + 1 < self._validation_freq:
             return
-        objective = self.oracle.objective
-        objectives = getattr(objective, "objectives", [objective])
-        missing = ", ".join(repr(o.name) for o in objectives if not o.has_value(logs))
-        raise FatalValueError(
-            f"The objective {missing} is not among the metrics of training, "
-            f"which are {sorted(logs)}. Choose one of these, add it to the `metrics` of "
-            "`compile`, or, if it begins with 'val_', give `search` validation data."
-        )
+        raise fitting.missing(self.oracle.objective, logs)
 
     @property
     def _keras_fit(self) -> bool:
@@ -398,25 +331,6 @@ class Tuner(keras_tuner.Tuner):
         if self._keras_fit and fit_kwargs.get("verbose", 1) in (1, "auto"):
             return {**fit_kwargs, "verbose": 0}
         return fit_kwargs
-
-    @contextlib.contextmanager
-    def _asked_values(self, trial: Any) -> Iterator[Any]:
-        """A copy of the trial, to train by, that notes which values the model never asks for.
-
-        A copy, because the oracle looks at the trial's own values after each epoch.
-        """
-        trial.hyperparameters.values.pop(UNUSED, None)  # of an execution before
-        copied = copy.copy(trial)
-        copied.hyperparameters = trial.hyperparameters.copy()
-        copied.hyperparameters.values = asked = AskedValues(trial.hyperparameters.values)
-        try:
-            yield copied
-        finally:
-            trial.hyperparameters = copied.hyperparameters
-            trial.hyperparameters.values = dict(asked)
-        if not _is_users(type(self)):  # a subclass may ask elsewhere
-            unused = (name for name in asked.unused if not name.startswith(RESERVED))
-            trial.hyperparameters.values[UNUSED] = "\n".join(sorted(unused))
 
     # Overridden because Keras Tuner's starts over if `tuner_id` differs from the last time's.
     def _populate_initial_space(self) -> None:
@@ -478,16 +392,15 @@ class Tuner(keras_tuner.Tuner):
         inherits: Any = contextlib.nullcontext()
         if self._inheritance is not None and (checkpoints is None or checkpoints.epoch is None):
             inherits = self._inheritance.by(trial)  # one that goes on has weights of its own
-        with inherits, self._asked_values(trial) as copied:
+        # A subclass of the user's may ask for values elsewhere than in building the model.
+        asked = asked_values(trial, all_known=not _is_users(type(self)))
+        with inherits, asked as copied:
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
         if isinstance(self._results, keras.callbacks.History) and freq != 1:
             fitting.repeat_unvalidated(self._results, freq)
         if checkpoints is not None and self._execution < self.executions_per_trial:
             checkpoints.end_execution(self._results, self._stopped)
         return self._results
-
-    def _named(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        return fitting.named(self.hypermodel, args, kwargs)
 
     def _with_data(
         self, trial: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -497,32 +410,17 @@ class Tuner(keras_tuner.Tuner):
         ladder = self.ladder
         if self.folds is None and (ladder is None or rung == len(ladder) - 1):
             return args, kwargs
-        named = self._named(args, kwargs)
+        named = fitting.named(self.hypermodel, args, kwargs)
         named = fitting.data_for(named, ladder, rung, self.folds, self._execution)
         self._images = named.get("x")
         return (), named
 
-    def _runs(self, trial: Any, results: Any) -> Any:
-        """The results of the runs until the trial was stopped. Tells the value of each."""
-        if not isinstance(results, list) or len(results) < 2:
-            return results
-        results = results[: max(self._execution, 1)]
-        values = [fitting.value_of(each, self.oracle.objective) for each in results]
-        trial.hyperparameters.values[RUNS] = "\n".join(map(repr, values))
-        return results
-
     def _checkpoints_of(self, trial: Any) -> Checkpoints:
-        best = BestEpoch(self.oracle.objective, self._get_checkpoint_fname(trial.trial_id))
         folder = project.resume_folder(self.get_trial_dir(trial.trial_id))
+        best = BestEpoch(self.oracle.objective, self._get_checkpoint_fname(trial.trial_id))
+        begins, ends = rungs.states(trial, self.ladder, self.get_trial_dir)
         values = trial.hyperparameters.values
-        parent, final = values.get(rungs.PARENT), None
-        if parent is not None:
-            parent = project.final_state_folder(self.get_trial_dir(parent))
-        if self.ladder is not None:
-            next_rung = int(values.get(rungs.RUNG, 0)) + 1
-            if next_rung < len(self.ladder) and self.ladder.goes_on(next_rung):
-                final = project.final_state_folder(self.get_trial_dir(trial.trial_id))
-        return Checkpoints(folder, self.checkpoint_interval, values, best, parent, final)
+        return Checkpoints(folder, self.checkpoint_interval, values, best, begins, ends)
 
     def _with_checkpoints(self, callbacks: list[Any]) -> list[Any]:
         """The callbacks of a fit, with our own for Keras Tuner's that keeps the best weights."""
@@ -533,13 +431,6 @@ class Tuner(keras_tuner.Tuner):
         if self._seed is not None:
             ours.insert(0, EpochSeeds(self._seed, self._first_trial_id, self._execution))
         return [*ours, Checkpointing(checkpoints, callbacks)]
-
-
-def _checkpoint_size(model: Any) -> int:
-    """The size in bytes of a checkpoint with the optimizer's state, of 32-bit weights."""
-    optimizer = getattr(model, "optimizer", None)
-    weights = [*getattr(model, "variables", ()), *getattr(optimizer, "variables", ())]
-    return 4 * sum(math.prod(weight.shape) for weight in weights)
 
 
 def _is_users(thing: Any) -> bool:
