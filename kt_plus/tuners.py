@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from kt_plus import oracles
-from kt_plus.engine.oracle import OPTIONS
+from kt_plus.engine.arguments import OPTIONS
 from kt_plus.engine.tuner import Tuner
 
 __all__ = [

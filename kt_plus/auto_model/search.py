@@ -14,7 +14,7 @@ from kt_plus.auto_model.division import Split
 from kt_plus.auto_model.inputs import Inputs
 from kt_plus.auto_model.project import Project
 from kt_plus.auto_model.task import Task
-from kt_plus.engine.oracle import check_whole
+from kt_plus.engine.arguments import check_whole
 from kt_plus.tuners import EvolutionarySearch
 
 Space = Callable[..., Any]

@@ -1,4 +1,4 @@
-"""What can be wrong with the arguments of a tuner, said before anything is trained."""
+"""What can be wrong with the arguments of a search, said before anything is trained."""
 
 from __future__ import annotations
 
@@ -8,8 +8,28 @@ from typing import Any
 
 import keras
 import keras_tuner
+import numpy as np
 
-from kt_plus.engine.oracle import OPTIONS
+OPTIONS = (
+    "stopping",
+    "stopped_trials",
+    "max_time",
+    "max_epochs_total",
+    "initial_configurations",
+    "history",
+    "keep_checkpoints",
+)
+"""The arguments that every search of kt_plus has beyond Keras Tuner's."""
+
+
+def check_whole(name: str, value: Any) -> None:
+    """Raises unless `value` is `None` or a whole number of at least 1."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if value is not None and not (whole and value >= 1):
+        raise ValueError(
+            f"{name}={value!r} was given. Expected a whole number of at least 1. "
+            "Give None for no limit."
+        )
 
 
 def check_folds(folds: Any, inheritance: Any) -> None:

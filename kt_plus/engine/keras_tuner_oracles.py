@@ -15,8 +15,9 @@ from typing import Any
 import keras_tuner
 import numpy as np
 
+from kt_plus.engine.arguments import check_whole
 from kt_plus.engine.history import DONE, WAIT, Proposal, Record, Signal
-from kt_plus.engine.oracle import Oracle, check_whole
+from kt_plus.engine.oracle import Oracle
 from kt_plus.search_strategies.base import draw_untried, is_untried
 
 

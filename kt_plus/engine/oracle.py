@@ -11,10 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 import keras_tuner
-import numpy as np
 from keras_tuner.engine import trial as kt_trial
 
-from kt_plus.engine import inheritance, project, rungs, storage
+from kt_plus.engine import best_trials, inheritance, outcome, project, rungs, storage
+from kt_plus.engine.arguments import check_whole
 from kt_plus.engine.budget import Budget
 from kt_plus.engine.history import WAIT, History, Proposal, Record, Signal, Value
 from kt_plus.engine.judge import Judge
@@ -23,10 +23,7 @@ from kt_plus.engine.ledger import (
     CURVE,
     EXECUTION,
     HORIZON,
-    RUNS,
-    UNUSED,
     Note,
-    is_finite,
     plain,
     record_of,
     without_reserved,
@@ -42,17 +39,6 @@ from kt_plus.performance_estimation.stopping.base import is_dry
 from kt_plus.search_strategies.base import Strategy, draw_untried
 
 Status = kt_trial.TrialStatus
-
-OPTIONS = (
-    "stopping",
-    "stopped_trials",
-    "max_time",
-    "max_epochs_total",
-    "initial_configurations",
-    "history",
-    "keep_checkpoints",
-)
-"""The arguments that every search of kt_plus has beyond Keras Tuner's."""
 
 
 class Oracle(keras_tuner.Oracle):
@@ -232,11 +218,11 @@ class Oracle(keras_tuner.Oracle):
     def end_trial(self, trial: Any, status: str | None = None) -> None:
         """Takes the end of a trial, good or bad; a second end of the same trial changes nothing."""
         if isinstance(trial, str):  # the signature before Keras Tuner 1.2
-            trial = _ended(self.trials[trial], status or Status.COMPLETED)
+            trial = outcome.with_status(self.trials[trial], status or Status.COMPLETED)
         with self._lock:
             if self.notes[trial.trial_id].ended is None:
                 self._end_trial(trial)
-            self._check_consecutive_failures()
+            outcome.check_consecutive_failures(self)
 
     def get_best_trials(self, num_trials: int | None = 1) -> list[Any]:
         """The completed trials from the best on; `None` for all of them.
@@ -246,12 +232,7 @@ class Oracle(keras_tuner.Oracle):
         """
         with self._lock:
             trials = list(self.trials.values())
-        completed = [trial for trial in trials if _completed(trial)]
-        completed.sort(key=self._standing)
-        if num_trials is None or len(completed) >= num_trials:
-            return completed[:num_trials]
-        others = [trial for trial in trials if not _completed(trial)]
-        return [*completed, *others][:num_trials]
+        return best_trials.ranked(self, trials, num_trials)
 
     def update_space(self, hyperparameters: Any) -> None:
         """Adds hyperparameters that the model has asked for and that were not known."""
@@ -347,13 +328,6 @@ class Oracle(keras_tuner.Oracle):
         last = self.notes[self.end_order[-1]].ended if self.end_order else None
         return 0 if last is None else last + 1
 
-    def _standing(self, trial: Any) -> tuple[int, float]:
-        note = self.notes[trial.trial_id]
-        rungs_below = (
-            0 if note.full_fidelity or self.ladder is None else len(self.ladder) - note.rung
-        )
-        return rungs_below, -self.sign * trial.score
-
     # Overridden because Keras Tuner compares hashes of values that the model may not use.
     def _duplicate(self, values: Mapping[str, Value]) -> bool:
         return self.history.tried(without_reserved(values))
@@ -441,7 +415,7 @@ class Oracle(keras_tuner.Oracle):
     def _report_epoch(self, trial: Any, metrics: dict[str, float], epoch: int, value: float) -> Any:
         note = self.notes[trial.trial_id]
         if note.ended is not None:
-            return _ended(trial, Status.STOPPED)
+            return outcome.with_status(trial, Status.STOPPED)
         note.report(epoch, value, int(metrics.get(EXECUTION, 0)))
         note.horizon = int(metrics[HORIZON]) if HORIZON in metrics else note.horizon
         self.budget.epochs += 1
@@ -450,7 +424,7 @@ class Oracle(keras_tuner.Oracle):
             self._refresh(trial)
         self._save_trial(trial)
         self._display.on_epoch_end(trial)
-        return _ended(trial, Status.STOPPED) if ends else trial
+        return outcome.with_status(trial, Status.STOPPED) if ends else trial
 
     def _should_end(self, note: Note, record: Record) -> bool:
         """Whether the budget or the rule ends the trial; after its last epoch there is no need."""
@@ -476,11 +450,13 @@ class Oracle(keras_tuner.Oracle):
 
     def _end_trial(self, ended: Any) -> None:
         trial, note = self.trials[ended.trial_id], self.notes[ended.trial_id]
-        self._take_values(trial, ended, note)
+        outcome.take_values(trial, ended)
+        outcome.take_told(trial, note, self.notes.get(note.parent or ""), self.sign)
         self.update_space(trial.hyperparameters)
         trial.status, trial.message = ended.status, ended.message
         if trial.status == Status.COMPLETED:
-            self._score(trial)
+            self.score_trial(trial)
+            outcome.settle_score(trial, self.objective)
         note.attempts, note.worker = note.attempts + 1, None
         began = self._trial_began.pop(trial.trial_id, None)
         note.seconds = time.monotonic() - began if began is not None else 0.0
@@ -491,14 +467,11 @@ class Oracle(keras_tuner.Oracle):
         if not retry:
             note.ended = self._ends
         self._save_trial(trial)
-        trial_dir = os.path.dirname(project.trial_file(self, trial.trial_id))
-        storage.remove_folder(project.resume_folder(trial_dir))
-        if not retry and (parent := rungs.parent_of(trial)) is not None:
-            parent_dir = os.path.dirname(project.trial_file(self, parent))
-            storage.remove_folder(project.final_state_folder(parent_dir))
+        project.remove_states(self, trial.trial_id, None if retry else rungs.parent_of(trial))
         self._settle(trial, retry)
 
     def _settle(self, trial: Any, retry: bool) -> None:
+        """Takes the trial from its worker, and puts it where it is run again, or has ended."""
         self._run_times[trial.trial_id] = self.notes[trial.trial_id].attempts
         if trial.trial_id in self._retry_queue:  # a worker outlived the chief that requeued it
             self._retry_queue.remove(trial.trial_id)
@@ -511,43 +484,6 @@ class Oracle(keras_tuner.Oracle):
         # Last: Keras Tuner's chief exits as soon as no trial is ongoing.
         for tuner_id in [t for t, o in self.ongoing_trials.items() if o is trial]:
             del self.ongoing_trials[tuner_id]
-
-    def _take_values(self, trial: Any, ended: Any, note: Note) -> None:
-        """Takes what the worker found; values known here stay, since gRPC rounds them."""
-        if ended is not trial:
-            known = trial.hyperparameters.values
-            trial.hyperparameters = ended.hyperparameters
-            trial.hyperparameters.values = {**ended.hyperparameters.values, **known}
-        unused = trial.hyperparameters.values.pop(UNUSED, None)
-        note.unused = None if unused is None else tuple(unused.split("\n")) if unused else ()
-        runs = trial.hyperparameters.values.pop(RUNS, None)
-        note.runs = tuple(map(float, runs.split("\n"))) if runs else ()
-        inherited = trial.hyperparameters.values.pop(inheritance.INHERITED, None)
-        inheritance.take(note, inherited, self.notes.get(note.parent or ""), self.sign)
-
-    def _score(self, trial: Any) -> None:
-        self.score_trial(trial)
-        if is_finite(trial.score):
-            trial.score, trial.best_step = plain(trial.score), plain(trial.best_step)
-            return
-        trial.message = (
-            f"The objective {self.objective.name!r} is {trial.score}: training diverged. "
-            "Such a trial has failed; a smaller learning rate or gradient clipping may help."
-        )
-        trial.status, trial.score = Status.INVALID, None
-
-    def _check_consecutive_failures(self) -> None:
-        limit = self.max_consecutive_failed_trials
-        last = self.end_order[-limit:] if limit else []
-        if limit and len(last) == limit and all(map(self._has_failed, last)):
-            raise RuntimeError(
-                f"Number of consecutive failures exceeded the limit of {limit}, set by "
-                "`max_consecutive_failed_trials`. The last trial said:\n"
-                f"{self.trials[last[-1]].message or '(nothing)'}"
-            )
-
-    def _has_failed(self, trial_id: str) -> bool:
-        return self.trials[trial_id].status == Status.FAILED
 
     def _refresh(self, trial: Any) -> Record:
         record = record_of(trial, self.notes[trial.trial_id], self.sign)
@@ -567,24 +503,3 @@ class Oracle(keras_tuner.Oracle):
         storage.write_json(self._get_oracle_fname(), self.get_state())
         ended = time.monotonic()
         self._save_due = ended + 50 * (ended - began)
-
-
-def check_whole(name: str, value: Any) -> None:
-    """Raises unless `value` is `None` or a whole number of at least 1."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if value is not None and not (whole and value >= 1):
-        raise ValueError(
-            f"{name}={value!r} was given. Expected a whole number of at least 1. "
-            "Give None for no limit."
-        )
-
-
-def _ended(trial: Any, status: str) -> Any:
-    """A copy of the trial with another status: the stored one stays as it is until it ends."""
-    copy = kt_trial.Trial(trial.hyperparameters, trial.trial_id, status)
-    copy.metrics, copy.score, copy.best_step = trial.metrics, trial.score, trial.best_step
-    return copy
-
-
-def _completed(trial: Any) -> bool:
-    return trial.status == Status.COMPLETED

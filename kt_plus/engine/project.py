@@ -41,6 +41,19 @@ def final_state_folder(trial_dir: str) -> str:
     return os.path.join(trial_dir, "final_state")
 
 
+def remove_states(oracle: Oracle, ended: str, parent: str | None) -> None:
+    """Removes the states from which nobody will go on any more.
+
+    Args:
+        oracle: The search.
+        ended: The trial whose run has ended, for good or bad.
+        parent: The trial that it went on from, and will not go on from again.
+    """
+    storage.remove_folder(resume_folder(os.path.dirname(trial_file(oracle, ended))))
+    if parent is not None:
+        storage.remove_folder(final_state_folder(os.path.dirname(trial_file(oracle, parent))))
+
+
 def checkpoint_file(trial_dir: str) -> str:
     """Where Keras Tuner keeps the weights of a trial's best epoch."""
     return os.path.join(trial_dir, "checkpoint.weights.h5")

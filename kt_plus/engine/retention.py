@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from kt_plus.engine import project, rungs, storage
+from kt_plus.engine.best_trials import standing
 from kt_plus.engine.inheritance import INHERIT
 from kt_plus.engine.ledger import RESERVED
 
@@ -64,10 +65,10 @@ class Retention:
         """The best of those that have theirs: one that was removed stays behind these."""
         completed = (t for t in self._stored if oracle.trials[t].status == "COMPLETED")
 
-        def standing(trial_id: str) -> tuple[Any, ...]:
-            return *oracle._standing(oracle.trials[trial_id]), oracle.notes[trial_id].started
+        def key(trial_id: str) -> tuple[Any, ...]:
+            return *standing(oracle, oracle.trials[trial_id]), oracle.notes[trial_id].started
 
-        return set(heapq.nsmallest(self.keep, completed, key=standing))
+        return set(heapq.nsmallest(self.keep, completed, key=key))
 
 
 def _gone_on_from(oracle: Oracle) -> set[str]:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from kt_plus.engine import storage
+from kt_plus.engine.arguments import check_whole
 from kt_plus.engine.history import DONE, History, Proposal, Signal, Value
 from kt_plus.engine.ledger import RESERVED, without_reserved
-from kt_plus.engine.oracle import Oracle, check_whole
+from kt_plus.engine.oracle import Oracle
 from kt_plus.engine.retrained import FOLDER, TRIAL, trial_file
 from kt_plus.engine.space import Space
 from kt_plus.engine.workers import role

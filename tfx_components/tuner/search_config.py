@@ -17,7 +17,7 @@ import keras_tuner
 from tfx.orchestration import data_types
 
 import kt_plus
-from kt_plus.engine.oracle import OPTIONS
+from kt_plus.engine.arguments import OPTIONS
 from tfx_components.tuner.rules import decode, encode
 
 NOT_HERE = {
