@@ -9,10 +9,14 @@ from typing import Any
 
 import keras
 
-from kt_plus.search_spaces.operations import Shape
+from kt_plus.search_spaces.layer_kinds import Shape
 
 SEARCH = "search"
 """The value of an argument that is to be searched."""
+
+
+RANKS = {"image": 3, "table": 1, "sequence": 2}
+"""The kinds of data, and how many axes one example of each has."""
 
 
 def check_one_of(name: str, value: Any, known: Any) -> None:
@@ -32,6 +36,29 @@ def checked_shape(shape: Any) -> Shape:
             "shape of one example, such as (28, 28, 1)."
         )
     return tuple(n if n is None else int(n) for n in sizes)
+
+
+def check_rank(shape: Shape, data: str, preprocessed: bool) -> None:
+    """Raises if one example of such data has another number of axes, or no known last one.
+
+    Args:
+        shape: The shape of what the network gets.
+        data: The kind of data.
+        preprocessed: Whether preprocessing has made it.
+    """
+    if len(shape) != RANKS[data]:
+        told = " after preprocessing" if preprocessed else ""
+        axes = {"image": "(height, width, channels)", "table": "(features,)"}
+        raise ValueError(
+            f"One example has the shape {shape}{told}, with data={data!r}. Expected "
+            f"{axes.get(data, '(steps, features)')}: give the shape of one example, "
+            "without the batch, or add the axis in preprocessing by keras.layers.Reshape."
+        )
+    if shape[-1] is None:
+        raise ValueError(
+            f"One example has the shape {shape}. Expected the last axis, of channels or "
+            "features, to have a length."
+        )
 
 
 def checked_outputs(number: Any, task: str) -> int:

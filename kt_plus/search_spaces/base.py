@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
@@ -20,6 +19,7 @@ from kt_plus.performance_estimation.fidelity.size import scaled
 from kt_plus.search_spaces.arguments import (
     SEARCH,
     check_one_of,
+    check_rank,
     checked_bound,
     checked_number,
     checked_optimizer,
@@ -27,7 +27,8 @@ from kt_plus.search_spaces.arguments import (
     checked_shape,
 )
 from kt_plus.search_spaces.graph import Graph, Sketch
-from kt_plus.search_spaces.operations import Shape
+from kt_plus.search_spaces.layer_kinds import Shape
+from kt_plus.search_spaces.preprocessing import measured
 from kt_plus.search_spaces.training import TASKS, make_optimizer
 
 Values = dict[str, Value]
@@ -39,10 +40,6 @@ ATTEMPTS = 100
 
 SHARES = (1.0, 1 / 2, 1 / 4, 1 / 8, 1 / 16, 1 / 32, 1 / 64)
 """The widths at which a network above the bound is tried, as shares of the one asked for."""
-
-
-RANKS = {"image": 3, "table": 1, "sequence": 2}
-"""The kinds of data, and how many axes one example of each has."""
 
 
 class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):  # type: ignore[misc]
@@ -104,7 +101,7 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):  # type: ignore[misc]
         self.max_parameters = checked_bound("max_parameters", max_parameters)
         self.max_flops = checked_bound("max_flops", max_flops)
         self._measured: dict[Shape, dict[str, Any]] = {}
-        self._check_rank()
+        check_rank(self.features_shape, data, preprocessed=preprocessing is not None)
 
     def __repr__(self) -> str:
         return (
@@ -130,6 +127,14 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):  # type: ignore[misc]
     def moves(self) -> tuple[Move, ...]:
         """The ways to change an architecture; one of its choices by default."""
         return (self._change_choice,)
+
+    @property
+    def features_shape(self) -> Shape:
+        """The shape of what the network gets, after preprocessing."""
+        if self.preprocessing is None:
+            return self.input_shape
+        shape: Shape = self._measured_preprocessing(self.input_shape)["shape"]
+        return shape
 
     def graph(self, hp: Any) -> Graph:
         """The architecture of a configuration.
@@ -238,8 +243,8 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):  # type: ignore[misc]
         sketch = Sketch(self._shape_at_fidelity(hp))
         source = sketch.input
         if self.preprocessing is not None:
-            measured = self._measure_preprocessing(sketch.shapes[source])
-            source = sketch.add("preprocessing", "preprocessing", source, **measured)
+            sizes = self._measured_preprocessing(sketch.shapes[source])
+            source = sketch.add("preprocessing", "preprocessing", source, **sizes)
         last = self.body(hp, sketch, source, share)
         if self.data != "table":
             last = sketch.add("head_pool", "global_pool", last)
@@ -291,49 +296,10 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):  # type: ignore[misc]
                 "smaller widths."
             )
 
-    def _measure_preprocessing(self, shape: Shape) -> dict[str, Any]:
-        """The shape that the network gets for inputs of one, and the parameters before it."""
+    def _measured_preprocessing(self, shape: Shape) -> dict[str, Any]:
         if shape not in self._measured:
-            given = keras.Input(shape)
-            made = self.preprocessing(given)  # type: ignore[misc]
-            if not isinstance(made, keras.KerasTensor):
-                raise ValueError(
-                    f"preprocessing returned {made!r}. Expected a tensor made from the one it was "
-                    "given by Keras layers or keras.ops."
-                )
-            model = keras.Model(given, made)
-            trained = sum(math.prod(weight.shape) for weight in model.trainable_weights)
-            count = model.count_params()
-            self._measured[shape] = {
-                "shape": tuple(made.shape[1:]),
-                "parameters": count,
-                "untrained": count - trained,
-            }
+            self._measured[shape] = measured(self.preprocessing, shape)
         return self._measured[shape]
-
-    def _check_rank(self) -> None:
-        shape = self.features_shape
-        if len(shape) != RANKS[self.data]:
-            told = " after preprocessing" if self.preprocessing else ""
-            axes = {"image": "(height, width, channels)", "table": "(features,)"}
-            raise ValueError(
-                f"One example has the shape {shape}{told}, with data={self.data!r}. Expected "
-                f"{axes.get(self.data, '(steps, features)')}: give the shape of one example, "
-                "without the batch, or add the axis in preprocessing by keras.layers.Reshape."
-            )
-        if shape[-1] is None:
-            raise ValueError(
-                f"One example has the shape {shape}. Expected the last axis, of channels or "
-                "features, to have a length."
-            )
-
-    @property
-    def features_shape(self) -> Shape:
-        """The shape of what the network gets, after preprocessing."""
-        if self.preprocessing is None:
-            return self.input_shape
-        shape: Shape = self._measure_preprocessing(self.input_shape)["shape"]
-        return shape
 
 
 def hyperparameters(values: Mapping[str, Value]) -> Any:

@@ -11,7 +11,8 @@ import keras
 
 from kt_plus.search_spaces import operations
 from kt_plus.search_spaces.isomorphism import canonical_hash
-from kt_plus.search_spaces.operations import MERGES, OPERATIONS, SOURCES, Shape
+from kt_plus.search_spaces.layer_kinds import Shape
+from kt_plus.search_spaces.operations import MERGES, OPERATIONS, SOURCES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

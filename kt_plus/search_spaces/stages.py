@@ -6,7 +6,7 @@ import math
 from typing import NamedTuple
 
 from kt_plus.search_spaces.arguments import checked_count
-from kt_plus.search_spaces.operations import Shape
+from kt_plus.search_spaces.layer_kinds import Shape
 
 SMALLEST_MAP = 4
 """The height and width in pixels that are left by as many reductions as there are by default."""

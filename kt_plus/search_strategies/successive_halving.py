@@ -14,6 +14,7 @@ from kt_plus.engine.space import Space
 from kt_plus.search_strategies.base import Strategy
 from kt_plus.search_strategies.evolution import evolution
 from kt_plus.search_strategies.exhaustive import RandomSampling
+from kt_plus.search_strategies.one_per_configuration import OnePerConfiguration
 from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
 
 
@@ -58,7 +59,9 @@ class SuccessiveHalving:
     source: Strategy = field(default_factory=RandomSampling)
     asynchronous: bool = False
     iterations: int | None = 1
-    _cache: dict[str, _View] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _cache: dict[str, OnePerConfiguration] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": {}}
@@ -163,10 +166,10 @@ class SuccessiveHalving:
         return None
 
     def _seen_by_source(self, history: History) -> History:
-        """One trial for each configuration."""
+        """One trial for each configuration, whatever rungs it has been trained at."""
         view = self._cache.pop("view", None)  # gone, should updating be interrupted
         if view is None or not view.can_follow(history):
-            view = _View(History(sign=history.sign))
+            view = OnePerConfiguration(History(sign=history.sign))
         view.update(history)
         self._cache["view"] = view
         return view.seen
@@ -185,47 +188,6 @@ class Bracket:
     rungs: list[list[Record]]
     promoted: set[str] = field(default_factory=set)
     filled: bool = False
-
-
-class _View:
-    """The history as the source of configurations sees it, kept up to date."""
-
-    def __init__(self, seen: History) -> None:
-        self.seen = seen
-        self._known: list[Record] = []
-        self._roots: dict[str, str] = {}
-
-    def can_follow(self, history: History) -> bool:
-        """Whether what is known is how this history begins, but for what its trials have become."""
-        known = self._known
-        return len(known) <= len(history) and all(
-            a is b or _identity(a) == _identity(b) for a, b in zip(known, history, strict=False)
-        )
-
-    def update(self, history: History) -> None:
-        """Takes what has changed."""
-        for place, record in enumerate(history):
-            if place == len(self._known):
-                self._known.append(record)
-            elif self._known[place] is record:
-                continue
-            self._known[place] = record
-            root = self._roots.get(record.parent or "") if record.rung else None
-            self._roots[record.trial_id] = root or record.trial_id
-            if root is None:
-                self.seen.put(record)
-            elif record.status == "completed":
-                self._raise(root, record)
-
-    def _raise(self, root: str, promoted: Record) -> None:
-        """Lets a configuration count with the score of its highest rung."""
-        known = self.seen.get(root)
-        if known is not None and known.rung <= promoted.rung:
-            self.seen.put(replace(known, score=promoted.score, rung=promoted.rung))
-
-
-def _identity(record: Record) -> tuple[Any, ...]:
-    return record.trial_id, record.rung, record.parent, record.values
 
 
 def _is_of_earlier_search(record: Record) -> bool:
