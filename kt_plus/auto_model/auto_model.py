@@ -7,13 +7,19 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from kt_plus.auto_model import baselines, report
 from kt_plus.auto_model.budget import Allowance
 from kt_plus.auto_model.division import Split, checked_folds, example_weights
-from kt_plus.auto_model.ensemble import Member, assemble, predict
+from kt_plus.auto_model.ensemble import (
+    Member,
+    assemble,
+    checked_number,
+    number_for,
+    on_held_out,
+    predict,
+)
 from kt_plus.auto_model.finish import Finish
 from kt_plus.auto_model.inference import infer
 from kt_plus.auto_model.inputs import KINDS, Inputs
@@ -24,11 +30,6 @@ from kt_plus.auto_model.search import Search, Space, Training, make_space
 from kt_plus.auto_model.task import NAMES, Task, check_name, label_array
 
 Array = NDArray[Any]
-
-SMALL = 10_000
-"""With fewer examples than that the mean of several networks is worth its price."""
-
-MEMBERS = 5
 
 
 class AutoModel:
@@ -116,7 +117,7 @@ class AutoModel:
         self._overwrite = overwrite
         self.allowance = Allowance(**self._limits)
         self.objective, self.space, self.seed = objective, space, seed
-        self.ensemble = _checked_ensemble(ensemble)
+        self.ensemble = checked_number(ensemble)
         self.task: Any = None
         self.inputs: Any = None
         self.search: Any = None
@@ -299,8 +300,7 @@ class AutoModel:
         )
 
     def _run(self, split: Split, training: Training, project: Project, verbose: int) -> None:
-        members = self.ensemble or (MEMBERS if len(split.x) < SMALL else 1)
-        members = min(members, split.number) if split.folds is not None else members
+        members = number_for(split, self.ensemble)
         space = make_space(self.space, self.inputs, self.task, split.x)
         seconds = min(60.0, max(1.0, 0.05 * self.allowance.seconds_left))
         preprocessing = self.inputs.preprocessing(split.x)
@@ -323,15 +323,7 @@ class AutoModel:
         self, members: Sequence[Member], split: Split, rivals: Sequence[dict[str, Array]]
     ) -> None:
         """How good the model is on examples that its networks were not trained on."""
-        if split.folds is None:
-            targets = split.held_out(0)[1]
-            outputs = np.mean([member.outputs for member in members], axis=0)
-            beside = rivals[0]
-        else:
-            targets = np.concatenate([split.held_out(member.fold)[1] for member in members])
-            outputs = np.concatenate([member.outputs for member in members])
-            folds = [rivals[member.fold] for member in members]
-            beside = {name: np.concatenate([f[name] for f in folds]) for name in folds[0]}
+        targets, outputs, beside = on_held_out(members, split, rivals)
         ours = losses(self.task, targets, outputs)
         self.held_out = summary(self.task, targets, outputs)
         self.comparisons = [Comparison.of(name, ours, theirs) for name, theirs in beside.items()]
@@ -369,12 +361,3 @@ class AutoModel:
     def _say(self, verbose: int, texts: Any) -> None:
         for text in texts if verbose else ():
             print(text[0].upper() + text[1:], flush=True)
-
-
-def _checked_ensemble(number: Any) -> int | None:
-    whole = isinstance(number, int) and not isinstance(number, bool)
-    if number is not None and not (whole and number >= 1):
-        raise ValueError(
-            f"ensemble={number!r} was given. Expected the number of networks, from 1 on, or None."
-        )
-    return number

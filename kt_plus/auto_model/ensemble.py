@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kt_plus.auto_model.budget import Limit
+from kt_plus.auto_model.division import Split
 from kt_plus.auto_model.inputs import Inputs
 from kt_plus.auto_model.metrics import losses
 from kt_plus.auto_model.search import Training
@@ -19,6 +20,13 @@ from kt_plus.engine.seeds import training_seed
 
 Array = NDArray[Any]
 Part = tuple[Array, ...]
+
+
+SMALL = 10_000
+"""With fewer examples than that the mean of several networks is worth its price."""
+
+MEMBERS = 5
+"""Of how many the mean is then."""
 
 
 @dataclass
@@ -49,6 +57,22 @@ class Member:
         outputs = predict(model, held_out[0])
         loss = float(losses(task, held_out[1], outputs).mean())
         return cls(trial_id, fold, model, outputs, loss, epochs)
+
+
+def checked_number(number: Any) -> int | None:
+    """The number of networks that the user has asked for, or `None`."""
+    whole = isinstance(number, int) and not isinstance(number, bool)
+    if number is not None and not (whole and number >= 1):
+        raise ValueError(
+            f"ensemble={number!r} was given. Expected the number of networks, from 1 on, or None."
+        )
+    return number
+
+
+def number_for(split: Split, asked: int | None) -> int:
+    """How many networks to average: as many as were asked for, or as suits the data."""
+    members = asked or (MEMBERS if len(split.x) < SMALL else 1)
+    return min(members, split.number) if split.folds is not None else members
 
 
 def train(
@@ -86,6 +110,28 @@ def seed_member(seed: int, number: int) -> None:
 def predict(model: Any, x: Array) -> Array:
     """A network's outputs."""
     return np.asarray(model.predict(x, batch_size=256, verbose=0))
+
+
+def on_held_out(
+    members: Sequence[Member], split: Split, rivals: Sequence[dict[str, Array]]
+) -> tuple[Array, Array, dict[str, Array]]:
+    """The examples that networks were not trained on, what these give for them, and what others do.
+
+    Args:
+        members: The networks; each has a fold of its own, or all have the same examples.
+        split: The data.
+        rivals: What the examples of each fold cost under each baseline.
+
+    Returns:
+        The targets, the networks' outputs, and the costs under each baseline by its name.
+    """
+    if split.folds is None:
+        outputs = np.mean([member.outputs for member in members], axis=0)
+        return split.held_out(0)[1], outputs, rivals[0]
+    targets = np.concatenate([split.held_out(member.fold)[1] for member in members])
+    outputs = np.concatenate([member.outputs for member in members])
+    folds = [rivals[member.fold] for member in members]
+    return targets, outputs, {n: np.concatenate([f[n] for f in folds]) for n in folds[0]}
 
 
 def assemble(inputs: Inputs, task: Task, models: Sequence[Any]) -> Any:
