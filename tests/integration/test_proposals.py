@@ -314,6 +314,81 @@ def test_an_interrupted_search_goes_on_as_if_it_had_not_been(
     assert not interruptions
 
 
+def rounds(tuner: Any) -> list[tuple[int, int]]:
+    """Of each of Hyperband's trials, the epochs that it goes on from and those that it goes to."""
+    return [(v["tuner/initial_epoch"], v["tuner/epochs"]) for v in proposals(tuner)]
+
+
+def kinds(count: int) -> kt.HyperParameters:
+    hp = kt.HyperParameters()
+    hp.Choice("kind", list(range(count)))
+    return hp
+
+
+def test_hyperband_trains_the_best_of_few_configurations_to_the_end(tmp_path: Path) -> None:
+    """Keras Tuner's ends with all of them at one epoch, since they do not fill a bracket."""
+    ended = []
+
+    def cost(hp: Any) -> float:
+        ended.append(hp.get("kind"))
+        if len(ended) in (2, 4):
+            raise KeyboardInterrupt
+        return abs(hp.get("kind") - 1)
+
+    settings = {"hyperparameters": kinds(3), "max_epochs": 9, "directory": tmp_path}
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            black_box("kt_plus.Hyperband", cost, **settings).search(verbose=0)
+    tuner = black_box("kt_plus.Hyperband", cost, **settings)
+    tuner.search(verbose=0)
+    assert rounds(tuner) == [(0, 1)] * 3 + [(1, 3), (3, 9)]
+    assert [values["kind"] for values in proposals(tuner)[3:]] == [1, 1]
+
+
+def test_hyperband_promotes_those_that_did_not_fail(tmp_path: Path) -> None:
+    """Keras Tuner's promotes none of nine if three have failed."""
+
+    def cost(hp: Any) -> float:
+        if hp.get("kind") not in (1, 5):
+            raise kt.errors.FailedTrialError("too large")
+        return float(hp.get("kind"))
+
+    tuner = black_box(
+        "kt_plus.Hyperband",
+        cost,
+        hyperparameters=kinds(9),
+        max_epochs=9,
+        max_consecutive_failed_trials=9,
+        directory=tmp_path,
+    )
+    tuner.search(verbose=0)
+    assert rounds(tuner) == [(0, 1)] * 9 + [(1, 3)] * 2 + [(3, 9)]
+    assert [values["kind"] for values in proposals(tuner)[9:]] == [1, 5, 1]
+
+
+def test_what_is_given_when_a_search_goes_on_counts(tmp_path: Path) -> None:
+    """Keras Tuner's go on with what they were begun with, and do not say so."""
+    place = {"directory": tmp_path, "project_name": "bayesian", "hyperparameters": kinds(9)}
+    black_box("kt_plus.BayesianOptimization", lambda hp: 1.0, max_trials=2, **place).search()
+    given = {"alpha": 0.1, "beta": 9.0, "num_initial_points": 4}
+    oracle = black_box("kt_plus.BayesianOptimization", lambda hp: 1.0, **given, **place).oracle
+    assert {name: getattr(oracle, name) for name in given} == given
+    assert (len(oracle.trials), oracle.gpr.alpha) == (2, 0.1)
+
+    def cost(hp: Any) -> float:
+        return float(hp.get("kind"))
+
+    place |= {"project_name": "hyperband", "hyperparameters": kinds(99), "max_epochs": 3}
+    for iterations, trials in ((1, 6), (2, 12), (1, 12)):
+        settings = {"hyperband_iterations": iterations, **place}
+        tuner = black_box("kt_plus.Hyperband", cost, **settings)
+        tuner.search(verbose=0)
+        assert len(tuner.oracle.trials) == trials
+    with pytest.warns(UserWarning, match=r"begun with, max_epochs=3 and factor=3, although now"):
+        tuner = black_box("kt_plus.Hyperband", cost, **{**place, "max_epochs": 9})
+    assert (tuner.oracle.max_epochs, len(tuner.oracle.trials)) == (3, 12)
+
+
 def test_a_strategy_that_waits_is_asked_again_when_something_has_changed(tmp_path: Path) -> None:
     asked = []
 
