@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import warnings
 from collections import deque
 from collections.abc import ItemsView, Iterator, ValuesView
 from typing import Any
@@ -110,6 +111,50 @@ def explore_configuration(hypermodel: Any, oracle: Any, values: dict[str, Any]) 
             f"initial_configurations has {values}, which the hypermodel's `valid` does not allow. "
             "Expected configurations that it allows: change this one, or raise the bound."
         )
+
+
+def warn_of_changes(hypermodel: Any, oracle: Any, given: Any) -> None:
+    """Warns if the model asks for other hyperparameters than those its project was begun with.
+
+    Keras Tuner goes on with the old ones, so that a model gets values that it no longer allows.
+
+    Args:
+        hypermodel: What builds the model now.
+        oracle: The search, with the space of its project.
+        given: The `hyperparameters` that override what the model asks for.
+    """
+    asked = given.copy()
+    try:
+        hypermodel.declare_hyperparameters(asked)
+        hypermodel.build(asked)
+    except Exception:
+        return  # the next trial will tell
+    known: dict[str, list[str]] = {}
+    for entry in oracle.get_space().space:
+        known.setdefault(entry.name, []).append(_described(entry))
+    now = {entry.name: _described(entry) for entry in asked.space}
+    changes = [
+        f"{name} was {known[name][0]} and is {description}"
+        for name, description in now.items()
+        if description not in known.get(name, [description])
+    ]
+    if oracle.tune_new_entries:
+        changes += [f"{name} is new, {now[name]}" for name in now if name not in known]
+    if changes:
+        warnings.warn(
+            f"The hyperparameters have changed since this project was begun: {'; '.join(changes)}. "
+            "The search adds what is new, and goes on with the rest as it was. To search what is "
+            "asked for now, choose another `project_name`, or pass `overwrite=True`.",
+            stacklevel=4,
+        )
+
+
+def _described(entry: Any) -> str:
+    """A hyperparameter without its name, its default and what it depends on."""
+    config = {k: v for k, v in entry.get_config().items() if v is not None}
+    for part in ("name", "default", "conditions"):
+        config.pop(part, None)
+    return f"{type(entry).__name__}({', '.join(f'{k}={v!r}' for k, v in config.items())})"
 
 
 def _build(hypermodel: Any, hp: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any
 
@@ -66,6 +67,28 @@ def data_for(
     if ladder is not None:
         data = ladder.apply(rung, data)
     return with_data(arguments, data)
+
+
+def copies(callbacks: list[Any]) -> list[Any]:
+    """Copies of the user's callbacks: each run of a trial has its own.
+
+    Raises:
+        FatalValueError: If one of them cannot be copied.
+    """
+    try:
+        return copy.deepcopy(callbacks)
+    except Exception:  # which of them is it?
+        for callback in callbacks:
+            try:
+                copy.deepcopy(callback)
+            except Exception as error:
+                raise FatalValueError(
+                    f"The callback {type(callback).__name__} cannot be copied: {error}. Expected "
+                    "callbacks that copy.deepcopy copies, since each run of a trial has its own. "
+                    "Open files, locks and connections in `on_train_begin` instead of `__init__`, "
+                    "or give it a `__deepcopy__` that returns a new one."
+                ) from error
+        raise
 
 
 def value_of(results: Any, objective: Any) -> float:

@@ -67,7 +67,9 @@ class BayesianOptimizationOracle(Oracle, keras_tuner.oracles.BayesianOptimizatio
         seed = int(self._rng().integers(2**31))
         self._random_state = np.random.RandomState(seed)
         self.gpr.random_state = seed
-        with _trials_as_learnt(self):
+        with _trials_as_learnt(self), warnings.catch_warnings():
+            # Of its kernel's bounds, which nobody can change here.
+            warnings.filterwarnings("ignore", module=r"sklearn\.gaussian_process")
             answer = keras_tuner.oracles.BayesianOptimizationOracle.populate_space(self, trial_id)
         values = answer["values"]
         if answer["status"] == "RUNNING" and is_untried(self.space, self.history, values):

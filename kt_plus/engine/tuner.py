@@ -16,7 +16,12 @@ from kt_plus.engine import best_trials, fitting, project, retraining, rungs, sto
 from kt_plus.engine.arguments import check_directory, check_folds, check_interval, check_names
 from kt_plus.engine.checkpoint_callbacks import BestEpoch, Checkpointing, EpochSeeds
 from kt_plus.engine.checkpoints import Checkpoints, size_of
-from kt_plus.engine.exploration import asked_values, explore, explore_configuration
+from kt_plus.engine.exploration import (
+    asked_values,
+    explore,
+    explore_configuration,
+    warn_of_changes,
+)
 from kt_plus.engine.hparams import HParams
 from kt_plus.engine.inheritance import INHERIT, INHERITED, Inheritance, told
 from kt_plus.engine.ledger import CURVE, EXECUTION, HORIZON, RESERVED, RUNS, without_reserved
@@ -102,7 +107,10 @@ class Tuner(keras_tuner.Tuner):
             kwargs["overwrite"] = False  # the chief has overwritten, and may be running
         if isinstance(oracle, Oracle):
             oracle.learn_hooks(hypermodel)
+        given = oracle.get_space() if isinstance(oracle, keras_tuner.Oracle) else None
         super().__init__(oracle, hypermodel, **kwargs)
+        if self.hypermodel is not None and oracle.trials and not self._is_worker():
+            warn_of_changes(self.hypermodel, oracle, given)
         if self.folds is not None:
             self.executions_per_trial *= len(self.folds)
         if self._is_worker():
@@ -224,10 +232,20 @@ class Tuner(keras_tuner.Tuner):
         return [self.load_model(trial) for trial in trials]
 
     def load_model(self, trial: Any) -> Any:
-        """The model of a trial, with the weights of its best epoch."""
-        with warnings.catch_warnings():  # Keras has weights to load, and asks for an optimizer's
-            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-            return super().load_model(trial)
+        """The model of a trial, with the weights of its best epoch.
+
+        Raises:
+            ValueError: If the weights do not fit the model that is built now.
+        """
+        try:
+            with _no_optimizer_expected():
+                return super().load_model(trial)
+        except ValueError as error:
+            raise ValueError(
+                f"The model of trial {trial.trial_id} could not be made again from the project "
+                f"{self.project_dir}. Expected the function that has built it in the search: has "
+                f"it changed since? Keras says: {error}"
+            ) from error
 
     def retrain_best(
         self, num_trials: int = 3, *fit_args: Any, **fit_kwargs: Any
@@ -353,13 +371,18 @@ class Tuner(keras_tuner.Tuner):
             config = storage.read_json(self._get_build_config_fname(source))
             if config is not None and not model.built:
                 model.build_from_config(config)
-            model.load_weights(self._get_checkpoint_fname(source))
+            with _no_optimizer_expected():
+                model.load_weights(self._get_checkpoint_fname(source))
         if self._inheritance is not None:
             self._inheritance.apply(model)
         share = float(hp.values.get(RESERVED + "resolution", 1.0))
         if share < 1 and self._images is not None:
             fitting.check_sizes(model, self._images, share)
         return model
+
+    # Overridden because Keras Tuner's does not say which of them cannot be copied, and why.
+    def _deepcopy_callbacks(self, callbacks: list[Any]) -> list[Any]:
+        return fitting.copies(callbacks)
 
     # Overridden because Keras Tuner's fails where one name stands under several conditions, and
     # writes all trials into one folder unless Keras runs on TensorFlow.
@@ -431,6 +454,14 @@ class Tuner(keras_tuner.Tuner):
         if self._seed is not None:
             ours.insert(0, EpochSeeds(self._seed, self._first_trial_id, self._execution))
         return [*ours, Checkpointing(checkpoints, callbacks)]
+
+
+@contextlib.contextmanager
+def _no_optimizer_expected() -> Iterator[None]:
+    """Silences Keras, which has weights to load, and misses those of the optimizer."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+        yield
 
 
 def _is_users(thing: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,23 @@ def test_callbacks(search: str, tmp_path: Path) -> None:
         events = list((tmp_path / "logs" / trial_id / "execution0").rglob("events.out*"))
         assert events
         assert not Path(tuner.get_trial_dir(trial_id), "logs").exists()
+
+
+class Locked(keras.callbacks.Callback):
+    """What cannot be copied, as many progress bars and writers cannot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+
+
+def test_callbacks_that_cannot_be_copied(tmp_path: Path) -> None:
+    tuner = new("kt_plus.RandomSearch", build_model, OBJECTIVE, max_trials=1, directory=tmp_path)
+    with pytest.raises(kt.errors.FatalValueError, match=r"The callback Locked cannot .*lock.*Open"):
+        tuner.search(X, Y, **FIT, callbacks=[keras.callbacks.EarlyStopping(), Locked()])
+    Locked.__deepcopy__ = lambda self, memo: Locked()
+    tuner.search(X, Y, **FIT, callbacks=[Locked()])
+    assert statuses(tuner) == {"COMPLETED"}
 
 
 @some_searches
@@ -195,6 +213,34 @@ def test_overwriting_and_resuming(search: str, tmp_path: Path) -> None:
     anew = new(search, build_model, overwrite=True, **place)
     assert not anew.oracle.trials
     assert not checkpoint.exists()
+
+
+def test_going_on_with_another_model(tmp_path: Path) -> None:
+    def build(hp: Any) -> Any:
+        layers = [keras.layers.Dense(hp.Int("units", 2, 4))] * hp.Choice("layers", [1, 2])
+        return compiled(layers, hp.Float("rate", 1e-3, 1e-2))
+
+    def wider(hp: Any) -> Any:
+        return compiled([keras.layers.Dense(hp.Int("units", 8, 9))], hp.Float("rate", 1e-3, 1e-2))
+
+    place = {"directory": tmp_path, "project_name": "p", "objective": OBJECTIVE}
+    tuner = new("kt_plus.RandomSearch", build, max_trials=1, **place)
+    tuner.search(X, Y, **FIT)
+    again = new("kt_plus.RandomSearch", build, max_trials=1, **place)  # with no warning
+    assert len(again.get_best_models()) == 1
+    changed = (
+        r"begun: units was Int\(min_value=2, max_value=4, step=1, .*\) and is Int\(min_value=8"
+    )
+    with pytest.warns(UserWarning, match=changed) as warned:
+        again = new("kt_plus.RandomSearch", wider, **place)
+    assert "rate" not in str(warned[0].message)
+    with pytest.raises(ValueError, match=r"trial 0 could not be made again .* Keras says"):
+        SEARCHES["kt_plus.RandomSearch"][0](
+            lambda hp: compiled([keras.layers.Dense(5)]), **place
+        ).get_best_models()
+    given = kt.HyperParameters()
+    given.Int("units", 2, 4)
+    new("kt_plus.RandomSearch", wider, hyperparameters=given, **place)  # overridden as before
 
 
 @some_searches
