@@ -470,7 +470,8 @@ class Hyperband(Tuner):
     Args:
         hypermodel: As in `kt_plus.EvolutionarySearch`.
         objective: What to minimise or maximise.
-        max_epochs: The number of epochs to train one model at most.
+        max_epochs: The number of epochs to train one model at most; the `epochs` of `search` are
+            not heeded.
         factor: By how much epochs grow, and trials shrink, from round to round.
         hyperband_iterations: How often to run all brackets.
         seed: The seed of everything random.

@@ -69,12 +69,18 @@ def data_for(
     return with_data(arguments, data)
 
 
-def copies(callbacks: list[Any]) -> list[Any]:
+def copies(callbacks: Any) -> list[Any]:
     """Copies of the user's callbacks: each run of a trial has its own.
+
+    Args:
+        callbacks: As Keras's `fit` takes them: several, one, or `None`.
 
     Raises:
         FatalValueError: If one of them cannot be copied.
     """
+    if callbacks is None:
+        return []
+    callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
     try:
         return copy.deepcopy(callbacks)
     except Exception:  # which of them is it?

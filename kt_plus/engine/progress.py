@@ -93,7 +93,9 @@ class Progress:
         budget = self.oracle.budget
         if budget.epochs:
             of = f" of {budget.max_epochs}" if budget.max_epochs else ""
-            facts.append(f"{budget.epochs}{of} epochs, {self._epochs_saved} saved")
+            facts.append(f"{budget.epochs}{of} epochs")
+        if self._epochs_saved or (budget.epochs and self.oracle.stopping is not None):
+            facts.append(f"{self._epochs_saved} saved")
         return facts
 
     def _seconds_left(self) -> float | None:

@@ -380,8 +380,9 @@ class Tuner(keras_tuner.Tuner):
             fitting.check_sizes(model, self._images, share)
         return model
 
-    # Overridden because Keras Tuner's does not say which of them cannot be copied, and why.
-    def _deepcopy_callbacks(self, callbacks: list[Any]) -> list[Any]:
+    # Overridden because Keras Tuner's takes lists only, and does not say which of the callbacks
+    # cannot be copied, and why.
+    def _deepcopy_callbacks(self, callbacks: Any) -> list[Any]:
         return fitting.copies(callbacks)
 
     # Overridden because Keras Tuner's fails where one name stands under several conditions, and

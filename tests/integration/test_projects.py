@@ -132,6 +132,7 @@ def test_one_bar(fit: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixtu
     assert "Trials 3/3" in last
     assert f"best val_loss {best.score:.4g} (trial {best.trial_id})" in last
     assert "6 epochs" in last
+    assert "saved" not in last  # there is no rule that could
     assert "Epoch 1/" not in printed.out  # Keras's own bars stay away
     assert "Search: Running Trial" not in printed.out
 

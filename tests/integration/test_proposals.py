@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -371,9 +372,12 @@ def test_what_is_given_when_a_search_goes_on_counts(tmp_path: Path) -> None:
     place = {"directory": tmp_path, "project_name": "bayesian", "hyperparameters": kinds(9)}
     black_box("kt_plus.BayesianOptimization", lambda hp: 1.0, max_trials=2, **place).search()
     given = {"alpha": 0.1, "beta": 9.0, "num_initial_points": 4}
-    oracle = black_box("kt_plus.BayesianOptimization", lambda hp: 1.0, **given, **place).oracle
-    assert {name: getattr(oracle, name) for name in given} == given
-    assert (len(oracle.trials), oracle.gpr.alpha) == (2, 0.1)
+    tuner = black_box("kt_plus.BayesianOptimization", lambda hp: 1.0, **given, **place)
+    assert {name: getattr(tuner.oracle, name) for name in given} == given
+    assert (len(tuner.oracle.trials), tuner.oracle.gpr.alpha) == (2, 0.1)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", module="sklearn")  # its kernel is at a bound
+        tuner.search(verbose=0)
 
     def cost(hp: Any) -> float:
         return float(hp.get("kind"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,14 @@ def test_callbacks_that_cannot_be_copied(tmp_path: Path) -> None:
     with pytest.raises(kt.errors.FatalValueError, match=r"The callback Locked cannot .*lock.*Open"):
         tuner.search(X, Y, **FIT, callbacks=[keras.callbacks.EarlyStopping(), Locked()])
     Locked.__deepcopy__ = lambda self, memo: Locked()
-    tuner.search(X, Y, **FIT, callbacks=[Locked()])
+    tuner.search(X, Y, **FIT, callbacks=Locked())  # one alone, as Keras allows
+    assert statuses(tuner) == {"COMPLETED"}
+
+
+@pytest.mark.parametrize("callbacks", [None, (Seen(),)])
+def test_callbacks_as_keras_takes_them(callbacks: Any, tmp_path: Path) -> None:
+    tuner = new("kt_plus.RandomSearch", build_model, OBJECTIVE, max_trials=1, directory=tmp_path)
+    tuner.search(X, Y, **FIT, callbacks=callbacks)
     assert statuses(tuner) == {"COMPLETED"}
 
 
@@ -282,6 +290,9 @@ def test_hyperband_goes_on_from_the_weights_of_the_round_before(tmp_path: Path) 
 
     started_from: dict[str, tuple[float, float]] = {}
     tuner = Tuner(build_model, kt.Objective(OBJECTIVE, "max"), 2, 2, seed=1, directory=tmp_path)
-    tuner.search(X, Y, **FIT)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Skipping variable loading for optimizer")
+        tuner.search(X, Y, **FIT)
+    assert statuses(tuner) == {"COMPLETED"}
     assert started_from
     assert all(weights == score for weights, score in started_from.values())
