@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import keras_tuner
 from keras_tuner.engine.trial import TrialStatus
+from keras_tuner.engine.tuner import maybe_distribute
 
 from kt_plus.engine import best_trials, fitting, project, retraining, rungs, storage
 from kt_plus.engine.arguments import check_directory, check_folds, check_interval, check_names
@@ -237,15 +238,16 @@ class Tuner(keras_tuner.Tuner):
         Raises:
             ValueError: If the weights do not fit the model that is built now.
         """
+        model = self._try_build(trial.hyperparameters)
         try:
-            with _no_optimizer_expected():
-                return super().load_model(trial)
+            self._load_best(model, trial.trial_id)
         except ValueError as error:
             raise ValueError(
                 f"The model of trial {trial.trial_id} could not be made again from the project "
                 f"{self.project_dir}. Expected the function that has built it in the search: has "
                 f"it changed since? Keras says: {error}"
             ) from error
+        return model
 
     def retrain_best(
         self, num_trials: int = 3, *fit_args: Any, **fit_kwargs: Any
@@ -368,17 +370,27 @@ class Tuner(keras_tuner.Tuner):
         model = super()._build_hypermodel(hp)
         source = hp.values.get(RESERVED + "trial_id")
         if source is not None:
-            config = storage.read_json(self._get_build_config_fname(source))
-            if config is not None and not model.built:
-                model.build_from_config(config)
-            with _no_optimizer_expected():
-                model.load_weights(self._get_checkpoint_fname(source))
+            self._load_best(model, source)
         if self._inheritance is not None:
-            self._inheritance.apply(model)
+            with maybe_distribute(self.distribution_strategy):
+                self._inheritance.apply(model)
         share = float(hp.values.get(RESERVED + "resolution", 1.0))
         if share < 1 and self._images is not None:
             fitting.check_sizes(model, self._images, share)
         return model
+
+    def _load_best(self, model: Any, trial_id: str) -> None:
+        """Gives a model the weights of a trial's best epoch, spread as the strategy says.
+
+        Keras Tuner's builds it outside of the strategy, under which it then cannot be used.
+        """
+        with maybe_distribute(self.distribution_strategy), warnings.catch_warnings():
+            # Keras has weights to load, and misses those of the optimizer.
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            config = storage.read_json(self._get_build_config_fname(trial_id))
+            if config is not None and not model.built:
+                model.build_from_config(config)
+            model.load_weights(self._get_checkpoint_fname(trial_id))
 
     # Overridden because Keras Tuner's takes lists only, and does not say which of the callbacks
     # cannot be copied, and why.
@@ -455,14 +467,6 @@ class Tuner(keras_tuner.Tuner):
         if self._seed is not None:
             ours.insert(0, EpochSeeds(self._seed, self._first_trial_id, self._execution))
         return [*ours, Checkpointing(checkpoints, callbacks)]
-
-
-@contextlib.contextmanager
-def _no_optimizer_expected() -> Iterator[None]:
-    """Silences Keras, which has weights to load, and misses those of the optimizer."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-        yield
 
 
 def _is_users(thing: Any) -> bool:

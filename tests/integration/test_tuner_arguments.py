@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import warnings
 from pathlib import Path
@@ -249,6 +251,17 @@ def test_going_on_with_another_model(tmp_path: Path) -> None:
     given = kt.HyperParameters()
     given.Int("units", 2, 4)
     new("kt_plus.RandomSearch", wider, hyperparameters=given, **place)  # overridden as before
+
+
+def test_a_distribution_strategy(tmp_path: Path) -> None:
+    """Of networks without an input layer, which are built when they get their weights."""
+    command = [sys.executable, "-m", "tests.integration.mirrored_training", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
+    assert done.stdout.splitlines()[-3:] == [
+        "{'0': 'COMPLETED', '1': 'COMPLETED'} [{2}, {2}]",
+        "inherited: 1",
+        f"predicted: {len(X)}",
+    ], done.stderr
 
 
 @some_searches
