@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Sequence
@@ -25,8 +26,8 @@ from kt_plus.auto_model.inference import infer
 from kt_plus.auto_model.inputs import KINDS, Inputs
 from kt_plus.auto_model.metrics import Comparison, losses, summary
 from kt_plus.auto_model.project import Project, fingerprint
-from kt_plus.auto_model.reading import read, read_examples, read_pair
-from kt_plus.auto_model.search import Search, Space, Training, make_space
+from kt_plus.auto_model.reading import Examples, read, read_examples, read_validation
+from kt_plus.auto_model.search import Search, Space, Training, checked_space, make_space
 from kt_plus.auto_model.task import NAMES, Task, check_name, label_array
 
 Array = NDArray[Any]
@@ -49,7 +50,8 @@ class AutoModel:
     search, each trained to its end on four other fifths of the data and ended by the fifth that
     is left; otherwise it is the best network, trained once more from scratch, or as the search
     left it if that validates better. Comparisons are made on the examples that a network was
-    not trained on.
+    not trained on; as these ended its training, and those of the best network chose it, they
+    flatter it a little: `evaluate` it on others.
 
     Called again with the same data and project, after an interruption or with a larger budget,
     `fit` goes on where it was.
@@ -116,7 +118,7 @@ class AutoModel:
         self._project = {"directory": str(directory), "project_name": project_name}
         self._overwrite = overwrite
         self.allowance = Allowance(**self._limits)
-        self.objective, self.space, self.seed = objective, space, seed
+        self.objective, self.space, self.seed = objective, checked_space(space), seed
         self.ensemble = checked_number(ensemble)
         self.task: Any = None
         self.inputs: Any = None
@@ -148,13 +150,15 @@ class AutoModel:
         """Searches the best network for the data, within the budget.
 
         Args:
-            x: The examples: a data frame, an array, or a batched `tf.data.Dataset` of examples and
-                targets, which is read into memory.
+            x: The examples: a data frame, an array, or a batched `tf.data.Dataset` of examples,
+                targets and, if there are some, weights, which is read into memory.
             y: The targets.
-            validation_data: `(x, y)` or a data set to validate by, instead of a part of the data.
+            validation_data: `(x, y)`, `(x, y, weights)` or a data set to validate by, instead of a
+                part of the data.
             validation_split: The share of the data that each network is validated by, seeded, each
                 class with its share.
-            sample_weight: What each example counts.
+            sample_weight: What each example counts, in training and in every comparison; only the
+                ratios matter.
             class_weight: What each class counts, a mapping from labels, or "balanced".
             epochs: The number of epochs of one training at most; 20 to 200 by default, fewer the
                 more examples there are.
@@ -172,15 +176,15 @@ class AutoModel:
         self.allowance = Allowance(**self._limits)
         self.allowance.budget.begin()
         self._model = None
-        x, y = read(x, y)
-        self.task, self.inputs = infer(y, self._asked["task"]), Inputs.of(x, self._asked["data"])
+        given = read(x, y, sample_weight)
+        self.task = infer(given.y, self._asked["task"])
+        self.inputs = Inputs.of(given.x, self._asked["data"])
         self._say(verbose, [str(self.task), str(self.inputs)])
-        split = self._split(x, y, validation_data, validation_split)
-        weights = example_weights(self.task, split.y, sample_weight, class_weight)
+        split = self._split(given, validation_data, validation_split, class_weight)
         project = Project(**self._project, overwrite=self._overwrite)
-        project.check(fingerprint(split.x, split.y, *(split.validation or ()), split.number))
+        project.check(fingerprint(*split.parts, split.number))
         seed = project.seed(self.seed)
-        split = split.divided(self.task, seed, weights)
+        split = split.divided(self.task, seed)
         training = Training.of(self.objective, len(split.x), epochs, batch_size, seed)
         try:
             self._run(split, training, project, verbose)
@@ -189,7 +193,10 @@ class AutoModel:
         return self
 
     def predict(self, x: Any) -> Array:
-        """Labels, rows of 0 and 1, or numbers, as the targets of `fit` were."""
+        """Labels, rows of 0 and 1, or numbers, as the targets of `fit` were.
+
+        If these were rows with a single 1, the label is the name, or the place, of its column.
+        """
         outputs = self._outputs(x)
         return self.task.predictions(self.task.outcomes(outputs))
 
@@ -212,9 +219,10 @@ class AutoModel:
         each, `exact` rows, mean `f1`. For numbers the loss is the squared error in variances of
         the training targets; `rmse` and `mae` are in their units; `r2`.
         """
-        x, y = read(x, y)
-        outputs = self._outputs(x)
-        return summary(self.task, self.task.encode(y), outputs)
+        given = read(x, y)
+        outputs, targets = self._outputs(given.x), self.task.encode(given.y)
+        weights = example_weights(self.task, targets, given.weights, None)
+        return summary(self.task, targets, outputs, weights)
 
     def export(self, path: str | os.PathLike[str] | None = None) -> Any:
         """The model as plain Keras, which is saved, loaded and served without kt_plus.
@@ -285,19 +293,21 @@ class AutoModel:
             raise ValueError("There is no search in this process. Call fit.")
         return self.search.tuner
 
-    def _split(self, x: Any, y: Any, validation_data: Any, validation_split: float) -> Split:
+    def _split(
+        self, given: Examples, validation_data: Any, validation_split: float, class_weight: Any
+    ) -> Split:
         """The data as networks take them, and how they are to be divided."""
-        encoded, targets = self.inputs.encode_for_networks(x), self.task.encode(y)
-        folds = checked_folds(validation_split, len(encoded))
+        x, y, weights = self._encoded(given, class_weight)
+        folds = checked_folds(validation_split, len(x))
         if validation_data is None:
-            return Split(encoded, targets, number=folds)
-        x, y = read_pair(validation_data)
-        return Split(
-            encoded,
-            targets,
-            number=1,
-            validation=(self.inputs.encode_for_networks(x), self.task.encode(y)),
-        )
+            return Split(x, y, weights, number=folds)
+        held_out = self._encoded(read_validation(validation_data), class_weight)
+        return Split(x, y, weights, validation=tuple(p for p in held_out if p is not None))
+
+    def _encoded(self, given: Examples, class_weight: Any) -> tuple[Array, Array, Array | None]:
+        """Examples, targets and weights as networks take them."""
+        x, y = self.inputs.encode_for_networks(given.x), self.task.encode(given.y)
+        return x, y, example_weights(self.task, y, given.weights, class_weight)
 
     def _run(self, split: Split, training: Training, project: Project, verbose: int) -> None:
         members = number_for(split, self.ensemble)
@@ -306,7 +316,9 @@ class AutoModel:
         preprocessing = self.inputs.preprocessing(split.x)
         rivals = baselines.held_out(self.task, preprocessing, split, members, seconds)
         where = {**self._project, "overwrite": self._overwrite}
-        self.search = Search(space, training, self.allowance, members, **where)
+        # Keras Tuner says that it goes on, asked or not; without an output `print` says nothing.
+        with contextlib.nullcontext() if verbose else contextlib.redirect_stdout(None):
+            self.search = Search(space, training, self.allowance, members, **where)
         self.search.go_on(project)
         pace = training.pace(split)
         self.search.run(split, pace, verbose)
@@ -323,9 +335,9 @@ class AutoModel:
         self, members: Sequence[Member], split: Split, rivals: Sequence[dict[str, Array]]
     ) -> None:
         """How good the model is on examples that its networks were not trained on."""
-        targets, outputs, beside = on_held_out(members, split, rivals)
-        ours = losses(self.task, targets, outputs)
-        self.held_out = summary(self.task, targets, outputs)
+        (targets, *weights), outputs, beside = on_held_out(members, split, rivals)
+        ours = losses(self.task, targets, outputs, *weights)
+        self.held_out = summary(self.task, targets, outputs, *weights)
         self.comparisons = [Comparison.of(name, ours, theirs) for name, theirs in beside.items()]
 
     def _keep(self, project: Project) -> None:
@@ -355,7 +367,7 @@ class AutoModel:
         """The outputs of the networks: for regression, standardised."""
         outputs = predict(self._fitted(), self.encode(x))
         if self.task.name == "regression":
-            return (outputs.reshape(len(outputs), -1) - self.task.means) / self.task.scales
+            return (outputs.reshape(-1, self.task.outputs) - self.task.means) / self.task.scales
         return outputs
 
     def _say(self, verbose: int, texts: Any) -> None:

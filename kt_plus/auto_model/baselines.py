@@ -37,15 +37,16 @@ class Constant:
     output: Array
 
     @classmethod
-    def fit(cls, task: Task, targets: Array) -> Constant:
-        """The best constant for these targets."""
+    def fit(cls, task: Task, targets: Array, weights: Array | None = None) -> Constant:
+        """The best constant for these targets, each of which counts as often as its weight."""
+        weights = np.ones(len(targets)) if weights is None else weights.astype("float64")
         if task.name == "classification":
             # As if each class had been seen once more, so that none is impossible.
-            counts = np.bincount(targets, minlength=task.outputs) + 1.0
+            counts = np.bincount(targets, weights, minlength=task.outputs) + 1.0
             return cls(counts / counts.sum())
         if task.name == "regression":
-            return cls(targets.mean(axis=0))
-        return cls((targets.sum(axis=0) + 1.0) / (len(targets) + 2.0))
+            return cls(weights @ targets / weights.sum())
+        return cls((weights @ targets + 1.0) / (weights.sum() + 2.0))
 
     def predict(self, examples: int) -> Array:
         """The same output so many times."""
@@ -73,6 +74,7 @@ class Linear:
         task: Task,
         features: Array,
         targets: Array,
+        weights: Array | None = None,
         seconds: float = 60.0,
     ) -> Linear:
         """Fits until the optimum is found, or the time is up.
@@ -81,15 +83,17 @@ class Linear:
             task: The task.
             features: One row for each example.
             targets: As networks are trained on them.
+            weights: How many times as much each example counts.
             seconds: How long it may take; what it has then is used.
         """
         features = _with_ones(features)
         wanted = np.eye(task.outputs)[targets] if task.name == "classification" else targets
         shape = features.shape[1], wanted.shape[1]
+        counts = np.ones(len(wanted)) if weights is None else weights.astype("float64")
         until = time.monotonic() + seconds
 
         def loss(flat: Array) -> tuple[float, Array]:
-            return _penalized(task, flat.reshape(shape), features, wanted)
+            return _penalized(task, flat.reshape(shape), features, wanted, counts)
 
         def stop_in_time(_: Array) -> None:
             if time.monotonic() > until:
@@ -127,14 +131,15 @@ def held_out(task: Task, preprocessing: Any, split: Split, folds: int, seconds: 
     network = feature_network(split.x.shape[1:], preprocessing)
     rivals: Rivals = []
     for fold in range(folds if split.folds is not None else 1):
-        (x, y, *_), (x_held_out, y_held_out, *_) = split.part(fold)
+        (x, *wanted), (x_held_out, y_held_out, *weights) = split.part(fold)
         few = np.random.default_rng(fold).permutation(len(x))[:MOST_EXAMPLES]
-        linear = Linear.fit(task, _features(network, x[few]), y[few], seconds / folds)
+        some = (part[few] for part in wanted)
+        linear = Linear.fit(task, _features(network, x[few]), *some, seconds=seconds / folds)
         outputs = {
-            CONSTANT: Constant.fit(task, y).predict(len(x_held_out)),
+            CONSTANT: Constant.fit(task, *wanted).predict(len(x_held_out)),
             LINEAR: linear.predict(_features(network, x_held_out)),
         }
-        rivals.append({name: losses(task, y_held_out, out) for name, out in outputs.items()})
+        rivals.append({n: losses(task, y_held_out, out, *weights) for n, out in outputs.items()})
     return rivals
 
 
@@ -146,7 +151,8 @@ def feature_network(shape: tuple[int, ...], preprocessing: Any) -> Any:
     steps = [-(-side // LARGEST_SIDE) for side in sides]
     if any(step > 1 for step in steps):
         pooling = {1: keras.layers.AveragePooling1D, 2: keras.layers.AveragePooling2D}[len(sides)]
-        features = pooling(steps[0] if len(sides) == 1 else steps, padding="same")(features)
+        size = steps[0] if len(sides) == 1 else steps
+        features = pooling(size, padding="same", data_format="channels_last")(features)
     return keras.Model(examples, keras.layers.Flatten()(features))
 
 
@@ -169,16 +175,19 @@ def _sigmoid(scores: Array) -> Array:
     return np.asarray(special.expit(scores))
 
 
-def _penalized(task: Task, weights: Array, features: Array, wanted: Array) -> tuple[float, Array]:
+def _penalized(
+    task: Task, weights: Array, features: Array, wanted: Array, counts: Array
+) -> tuple[float, Array]:
     """The summed loss with its penalty, and the gradient, which has one form for all tasks."""
     scores = features @ weights
     if task.name == "regression":
-        loss = 0.5 * ((scores - wanted) ** 2).sum()
+        costs = 0.5 * ((scores - wanted) ** 2).sum(axis=1)
     elif task.name == "classification":
-        loss = (special.logsumexp(scores, axis=1) - (scores * wanted).sum(axis=1)).sum()
+        costs = special.logsumexp(scores, axis=1) - (scores * wanted).sum(axis=1)
     else:
-        loss = (np.logaddexp(0, scores) - scores * wanted).sum()
+        costs = (np.logaddexp(0, scores) - scores * wanted).sum(axis=1)
     penalty = weights.copy()
     penalty[-1] = 0.0
-    gradient = features.T @ (_activated(task, scores) - wanted) + penalty
-    return float(loss + 0.5 * (penalty**2).sum()), gradient.ravel()
+    errors = counts[:, None] * (_activated(task, scores) - wanted)
+    gradient = features.T @ errors + penalty
+    return float(counts @ costs + 0.5 * (penalty**2).sum()), gradient.ravel()

@@ -52,8 +52,11 @@ class Column:
 
     def encode(self, series: Any) -> Array:
         """One row of numbers for each example; NaN where a number or a time is missing."""
+        if series.isna().all():  # of whatever type
+            nothing = self.missing if self.kind == "category" else np.nan
+            return np.full((len(series), len(self.names)), nothing, "float64")
         kind = kind_of(series)
-        if kind not in (self.kind, "empty"):
+        if kind != self.kind:
             raise ValueError(
                 f"Column {self.name!r} of x holds {_in_words(kind)}. Expected "
                 f"{_in_words(self.kind)}, as in fit."
@@ -110,7 +113,8 @@ class TableEncoder:
             else:
                 columns.append(column)
         if not columns:
-            raise ValueError(f"No column of x can be used: {'; '.join(left_out)}.")
+            why = "; ".join(left_out) or "there is none"
+            raise ValueError(f"No column of x can be used: {why}.")
         return cls(tuple(columns), left_out=tuple(left_out))
 
     @property
@@ -247,6 +251,8 @@ def _numbers(series: Any, name: Label) -> Array:
 
     if pd.api.types.infer_dtype(series, skipna=True).startswith("timedelta"):
         series = pd.to_timedelta(series).dt.total_seconds()
+    if series.dtype.kind == "O":
+        series = series.where(series.notna(), np.nan)  # pandas.NA is no number
     numbers = np.asarray(series.astype("float64"), "float64")
     _check_finite(numbers[:, None], [name])
     return numbers

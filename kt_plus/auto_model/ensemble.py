@@ -55,7 +55,7 @@ class Member:
     ) -> Member:
         """Judges a network by examples that it was not trained on."""
         outputs = predict(model, held_out[0])
-        loss = float(losses(task, held_out[1], outputs).mean())
+        loss = float(losses(task, held_out[1], outputs, *held_out[2:]).mean())
         return cls(trial_id, fold, model, outputs, loss, epochs)
 
 
@@ -109,12 +109,14 @@ def seed_member(seed: int, number: int) -> None:
 
 def predict(model: Any, x: Array) -> Array:
     """A network's outputs."""
+    if not len(x):
+        return np.empty((0, *model.output_shape[1:]), "float32")  # Keras fails
     return np.asarray(model.predict(x, batch_size=256, verbose=0))
 
 
 def on_held_out(
     members: Sequence[Member], split: Split, rivals: Sequence[dict[str, Array]]
-) -> tuple[Array, Array, dict[str, Array]]:
+) -> tuple[Part, Array, dict[str, Array]]:
     """The examples that networks were not trained on, what these give for them, and what others do.
 
     Args:
@@ -123,15 +125,17 @@ def on_held_out(
         rivals: What the examples of each fold cost under each baseline.
 
     Returns:
-        The targets, the networks' outputs, and the costs under each baseline by its name.
+        The targets and, if there are some, weights; the networks' outputs; and the costs under
+        each baseline by its name.
     """
     if split.folds is None:
         outputs = np.mean([member.outputs for member in members], axis=0)
-        return split.held_out(0)[1], outputs, rivals[0]
-    targets = np.concatenate([split.held_out(member.fold)[1] for member in members])
+        return split.held_out(0)[1:], outputs, rivals[0]
+    parts = [split.held_out(member.fold)[1:] for member in members]
+    wanted = tuple(np.concatenate(part) for part in zip(*parts, strict=True))
     outputs = np.concatenate([member.outputs for member in members])
     folds = [rivals[member.fold] for member in members]
-    return targets, outputs, {n: np.concatenate([f[n] for f in folds]) for n in folds[0]}
+    return wanted, outputs, {n: np.concatenate([f[n] for f in folds]) for n in folds[0]}
 
 
 def assemble(inputs: Inputs, task: Task, models: Sequence[Any]) -> Any:
@@ -144,9 +148,10 @@ def assemble(inputs: Inputs, task: Task, models: Sequence[Any]) -> Any:
         keras.Model(m.inputs[0], m.outputs[0], name=f"network_{i}") for i, m in enumerate(models)
     ]
     outputs = [model(given) for model in named]
-    output = outputs[0] if len(outputs) == 1 else keras.layers.Average(name="mean")(outputs)
+    mean = keras.layers.Average(name="mean", dtype="float32")
+    output = outputs[0] if len(outputs) == 1 else mean(outputs)
     if task.name == "regression":
-        units = keras.layers.Rescaling([*task.scales], [*task.means], name="units")
+        units = keras.layers.Rescaling([*task.scales], [*task.means], name="units", dtype="float32")
         output = units(output)
     model = keras.Model(examples, output, name="auto_model")
     loss = {"classification": "sparse_categorical_crossentropy", "regression": "mean_squared_error"}

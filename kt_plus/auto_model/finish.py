@@ -52,7 +52,11 @@ class Finish:
         trials = self.search.best()
         if not trials:
             self.search.tuner.get_best_models()  # which says so if all have failed
-            raise BudgetError(f"No trial has ended within {self.allowance}. Give more, and go on.")
+            spent = self.allowance.budget.seconds
+            raise BudgetError(
+                f"No trial has ended within {self.allowance}; {spent:,.0f} s are spent, those of "
+                "earlier sessions and of preparing the data included. Give more, and go on."
+            )
         leader = self._leader(trials[0])
         others = [member for member in self._others(trials) if _is_of_use(member, rivals)]
         return [leader, *others]

@@ -36,15 +36,8 @@ def infer(y: Any, task: str = "auto") -> Task:
     else:
         names = [plain(c) for c in y.columns] if hasattr(y, "columns") else range(targets.shape[1])
         found = _of_columns(targets, tuple(names), task)
-    if (
-        task != "auto"
-        and found.name != task
-        and not (task, found.name)
-        == (
-            "classification",
-            "binary",
-        )
-    ):
+    two_classes = (task, found.name) == ("classification", "binary")
+    if task not in ("auto", found.name) and not two_classes:
         raise ValueError(
             f"task={task!r} was given, and y tells of {found.name}: {found.reason}. "
             f"Expected targets of that task. Give task={found.name!r}, or other targets."
@@ -85,12 +78,12 @@ def _of_column(targets: Array, task: str) -> Task:
 
 
 def _are_classes(values: Array, targets: Array) -> bool:
-    """Whether numbers are labels: 0 and 1, or whole numbers of few different values."""
-    if len(values) == 2 and (targets.dtype.kind in "iu" or values.tolist() == [0.0, 1.0]):
-        return True
+    """Whether numbers are labels: whole ones, floats among them, of few different values."""
+    if not (values == np.round(values)).all():
+        return False
     few = min(MOST_NUMBERED_CLASSES, len(targets) // 2)
     many = len(targets) // EXAMPLES_OF_A_NUMBERED_CLASS
-    return targets.dtype.kind in "iu" and len(values) <= max(few, many)
+    return len(values) <= max(2, few, many)
 
 
 def _of_columns(targets: Array, names: tuple[Label, ...], task: str) -> Task:

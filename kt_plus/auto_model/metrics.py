@@ -18,14 +18,20 @@ SMALLEST = 1e-7
 """No probability counts as smaller, as in Keras, lest one mistake cost everything."""
 
 
-def losses(task: Task, targets: Array, outputs: Array) -> Array:
+def losses(task: Task, targets: Array, outputs: Array, weights: Array | None = None) -> Array:
     """What each example costs: cross-entropy in nats, or the squared error in variances.
 
     Args:
         task: The task.
         targets: As networks are trained on them.
         outputs: As networks give them.
+        weights: How many times as much each counts.
     """
+    costs = _costs(task, targets, outputs)
+    return costs if weights is None else costs * weights
+
+
+def _costs(task: Task, targets: Array, outputs: Array) -> Array:
     outputs = np.asarray(outputs, "float64").reshape(len(outputs), -1)
     if task.name == "regression":
         return ((outputs - targets) ** 2).mean(axis=1)
@@ -35,15 +41,17 @@ def losses(task: Task, targets: Array, outputs: Array) -> Array:
     return -np.where(targets > 0.5, np.log(outputs), np.log1p(-outputs)).mean(axis=1)
 
 
-def summary(task: Task, targets: Array, outputs: Array) -> dict[str, float]:
+def summary(
+    task: Task, targets: Array, outputs: Array, weights: Array | None = None
+) -> dict[str, float]:
     """The measures that are usual for the task, by name.
 
     For regression, errors are in the units of the targets, and `r2` is the share of the
-    variance that is explained, averaged over the targets.
+    variance that is explained, averaged over the targets. Weights are those of the loss alone.
     """
-    loss = float(losses(task, targets, outputs).mean())
+    loss = float(losses(task, targets, outputs, weights).mean())
     if task.name == "regression":
-        return _of_numbers(task, targets, outputs)
+        return {"loss": loss, **_of_numbers(task, targets, outputs)}
     if task.name == "multi_label":
         return {"loss": loss, **_of_marks(targets, outputs)}
     wanted = targets.reshape(-1).astype(int)
@@ -73,8 +81,7 @@ def _of_numbers(task: Task, targets: Array, outputs: Array) -> dict[str, float]:
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = float((1 - (errors**2).sum(axis=0) / spread).mean())
     rmse, mae = float(np.sqrt((errors**2).mean())), float(np.abs(errors).mean())
-    loss = float(losses(task, targets, outputs).mean())
-    return {"loss": loss, "rmse": rmse, "mae": mae, "r2": r2}
+    return {"rmse": rmse, "mae": mae, "r2": r2}
 
 
 def _of_marks(targets: Array, outputs: Array) -> dict[str, float]:
@@ -110,8 +117,9 @@ class Comparison:
     def of(cls, name: str, ours: Array, theirs: Array) -> Comparison:
         """Compares what each example costs under both."""
         differences = theirs - ours
-        error = float(differences.std(ddof=1) / math.sqrt(len(differences)))
-        return cls(name, float(ours.mean()), float(theirs.mean()), error)
+        several = len(differences) > 1
+        error = differences.std(ddof=1) / math.sqrt(len(differences)) if several else math.inf
+        return cls(name, float(ours.mean()), float(theirs.mean()), float(error))
 
     @property
     def is_better(self) -> bool:

@@ -40,7 +40,11 @@ class Standardize:
     def __call__(self, inputs: Any) -> Any:
         """The standardised tensor."""
         layer = keras.layers.Normalization(
-            axis=-1, mean=list(self.means), variance=list(self.variances), name="standardize"
+            axis=-1,
+            mean=list(self.means),
+            variance=list(self.variances),
+            name="standardize",
+            dtype="float32",  # under a mixed policy too: half precision ends at 65,504
         )
         return layer(inputs)
 
@@ -122,7 +126,7 @@ class PrepareTable:
     def _scaled(self, numbers: Any) -> Any:
         variances = [scale**2 for scale in self.scales]
         layer = keras.layers.Normalization(
-            axis=-1, mean=list(self.centers), variance=variances, name="scale"
+            axis=-1, mean=list(self.centers), variance=variances, name="scale", dtype="float32"
         )
         scaled = ops.clip(layer(numbers), -1e6, 1e6)
         clipped = scaled / ops.sqrt(1.0 + ops.square(scaled / CLIP))

@@ -51,9 +51,9 @@ class Project:
         """
         if self.state.setdefault("data", data) != data:
             raise ResumeError(
-                f"{self.folder} holds a search on other data, targets or shares of validation. "
-                "Expected the same, to go on with. Give another project_name, or overwrite=True to "
-                "start again."
+                f"{self.folder} holds a search on other data, targets, weights or shares of "
+                "validation. Expected the same, to go on with. Give another project_name, or "
+                "overwrite=True to start again."
             )
 
     def seed(self, given: int | None) -> int:

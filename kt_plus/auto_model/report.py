@@ -32,9 +32,9 @@ def verdicts(auto: AutoModel) -> Iterator[str]:
 def describe(auto: AutoModel) -> str:
     """A fitted model in a few words."""
     name = auto.task.name.replace("_", "-")
-    parts = [f"{name} of {auto.inputs.kind}s", f"{len(auto.members)} networks"]
+    parts = [f"{name} of {auto.inputs.kind}s", _several(len(auto.members), "network")]
     if auto.search is not None:
-        parts.insert(1, f"{len(auto.tuner.oracle.end_order)} trials")
+        parts.insert(1, _several(len(auto.tuner.oracle.end_order), "trial"))
     return ", ".join([*parts, f"held out: {measures(auto.held_out)}"])
 
 
@@ -52,14 +52,18 @@ def _trials(auto: AutoModel, number: int) -> Iterator[str]:
     stopped = sum(note.stop is not None for note in notes)
     spent = auto.allowance.budget
     yield (
-        f"{len(notes)} trials, {stopped} of them stopped early; {spent.epochs:,} epochs and "
-        f"{spent.seconds / 60:.2g} minutes in all, of {auto.allowance}"
+        f"{_several(len(notes), 'trial')}, {stopped} of them stopped early; {spent.epochs:,} "
+        f"epochs and {spent.seconds / 60:.2g} minutes in all, of {auto.allowance}"
     )
     name = oracle.objective.name
     yield f"{'trial':<6} {name:<12} {'epochs':<7} parent"
     for trial in auto.search.best()[:number]:
         note = oracle.notes[trial.trial_id]
         yield f"{trial.trial_id:<6} {trial.score:<12.4g} {note.epochs:<7} {note.parent or ''}"
+
+
+def _several(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def _sentence(text: str) -> str:

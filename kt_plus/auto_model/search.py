@@ -78,6 +78,16 @@ class Training:
         return Pace(*batches)
 
 
+def checked_space(space: Any) -> Any:
+    """What makes the space, or `None`."""
+    if space is not None and not callable(space):
+        raise ValueError(
+            f"space={space!r} was given. Expected what makes a space for the data once they are "
+            "known: a class such as kt_plus.search_spaces.CellSpace, or a function."
+        )
+    return space
+
+
 def make_space(space: Space | None, inputs: Inputs, task: Task, x: Any) -> Any:
     """The space of architectures for these data; chains, unless another was given."""
     if space is None:

@@ -101,7 +101,7 @@ class Task:
 
         Those of two classes have a column for each.
         """
-        outputs = np.asarray(outputs, "float64").reshape(len(outputs), -1)
+        outputs = np.asarray(outputs, "float64").reshape(-1, self.outputs)
         if self.name == "regression":
             outputs = outputs * self.scales + self.means
         return np.hstack([1.0 - outputs, outputs]) if self.name == "binary" else outputs

@@ -237,7 +237,8 @@ class ArchitectureSpace(keras_tuner.HyperModel, abc.ABC):  # type: ignore[misc]
 
     def _size(self, values: Values) -> int:
         graph = self._network(hyperparameters(values), 1.0)
-        return graph.flops if self.max_parameters is None else graph.parameters
+        by_flops = self.max_parameters is None and self.max_flops is not None
+        return graph.flops if by_flops else graph.parameters
 
     def _network(self, hp: Any, share: float) -> Graph:
         sketch = Sketch(self._shape_at_fidelity(hp))

@@ -135,9 +135,7 @@ class BranchingSpace(ArchitectureSpace):
         for anchor in taken:
             state = anchors[anchor]
             if state not in (last, *(anchors[earlier] for earlier in taken if earlier < anchor)):
-                ratios = zip(sketch.shapes[state][:-1], sketch.shapes[last][:-1], strict=True)
-                stride = max((-(-a // b) for a, b in ratios if a and b), default=1)
-                skip = f"{name}_skip{anchor}"
+                skip, stride = f"{name}_skip{anchor}", sketch.stride(state, last)
                 terms.append(shortcut(sketch, skip, state, sketch.channels(last), stride))
         return str(sketch.sum(f"{name}_input", terms))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from itertools import combinations, combinations_with_replacement
+from itertools import combinations, combinations_with_replacement, product
 from typing import Any, NamedTuple
 
 from kt_plus.engine.history import Value
@@ -195,8 +195,12 @@ class CellSpace(ArchitectureSpace):
                 reduced = name.startswith("reduction") and self.data == "image"
                 values[name] = "max_pool_3x3" if reduced else self.operations[0]
             elif name.endswith("inputs"):  # a chain of states leaves one output
-                values[name] = f"0,{int(name.split('_')[1]) - 1}"
-        return values
+                latest = int(name.split("_")[1]) - 1
+                values[name] = self._pairs(latest + 1)[-1]
+        # Where a state may be taken twice, a cell without one of its inputs is smaller.
+        firsts = [name for name in values if name.endswith("_2_inputs")]
+        ways = product(self._pairs(2), repeat=len(firsts)) if firsts else [()]
+        return min((values | dict(zip(firsts, way, strict=True)) for way in ways), key=self._size)
 
     def _hash(self, values: Mapping[str, Value]) -> str:
         """That of the smallest network in which each kind of cell has the inputs that it has."""
@@ -265,15 +269,17 @@ class CellSpace(ArchitectureSpace):
 
     def _pair(self, hp: Any, kind: str, node: int) -> list[tuple[int, str]]:
         """The two states that a node adds, and the operations on the way."""
-        pairs = [f"{a},{b}" for a, b in self._cell.pairs(range(node), 2)]  # type: ignore[misc]
-        chosen = str(hp.Choice(f"{kind}_{node}_inputs", pairs)).split(",")
+        chosen = str(hp.Choice(f"{kind}_{node}_inputs", self._pairs(node))).split(",")
         operations = [hp.Choice(f"{kind}_{node}{end}", list(self.operations)) for end in "ab"]
         return [(int(state), str(each)) for state, each in zip(chosen, operations, strict=True)]
+
+    def _pairs(self, states: int) -> list[str]:
+        """The pairs of so many states that a node may add."""
+        return [f"{a},{b}" for a, b in self._cell.pairs(range(states), 2)]  # type: ignore[misc]
 
     def _prepare(self, sketch: Sketch, name: str, state: str, latest: str, width: int) -> str:
         """An input of a cell, at the cell's width and at the resolution of the latest one."""
         if self.data == "table":
             return sketch.add(name, "dense", state, units=width, activation=None)
-        lengths = zip(sketch.shapes[state][:-1], sketch.shapes[latest][:-1], strict=True)
-        stride = 2 if any(own != wanted for own, wanted in lengths) else 1
+        stride = sketch.stride(state, latest)
         return sketch.add(name, "relu_conv", state, filters=width, kernel=1, stride=stride)

@@ -208,6 +208,7 @@ class Sketch:
         self.nodes: list[Node] = []
         self.edges: list[tuple[str, str]] = []
         self.shapes: dict[str, Shape] = {}
+        self.reduced: dict[str, int] = {}
         self.input = self.add("input", "input", shape=tuple(shape))
 
     def add(self, name: str, operation: str, *sources: str, **settings: Any) -> str:
@@ -220,7 +221,13 @@ class Sketch:
             shapes = [self.shapes[source] for source in sources]
             *_, last = operations.costs(operation, settings, shapes)
             self.shapes[name] = last.shape
+        reduced = max((self.reduced[source] for source in sources), default=1)
+        self.reduced[name] = reduced * settings.get("stride", 1)
         return name
+
+    def stride(self, source: str, target: str) -> int:
+        """The stride from one node's resolution to another's, known though lengths are not."""
+        return self.reduced[target] // self.reduced[source]
 
     def sum(self, name: str, terms: list[str | None]) -> str | None:
         """The sum of what there is of `terms`: a new node for several, `None` for nothing."""

@@ -76,6 +76,7 @@ def test_labels_come_back_and_probabilities_sum_to_one(iris):
     chances = iris.predict_proba(X)
     assert chances.sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert (iris.classes_[chances.argmax(axis=1)] == iris.predict(X)).all()
+    assert iris.predict(X[:0]).shape == (0,)
     found = iris.evaluate(X, NAMES)
     assert found["accuracy"] == (iris.predict(X) == NAMES).mean() > 0.6
     assert found["loss"] == pytest.approx(-np.log(chances[np.arange(150), Y]).mean(), rel=1e-4)
@@ -126,10 +127,11 @@ def test_it_is_loaded_from_its_project(iris):
         _ = loaded.tuner
 
 
-def test_a_larger_budget_goes_on_and_other_data_are_refused(iris):
+def test_a_larger_budget_goes_on_and_other_data_are_refused(iris, capsys):
     directory = iris.tuner.oracle._directory
     before = dict(iris.tuner.oracle.notes)
     again = fitted(auto_model(directory, ensemble=2), X, NAMES, **QUICK)
+    assert not capsys.readouterr().out  # verbose=0
     notes = again.tuner.oracle.notes
     assert len(again.tuner.oracle.trials) == 3
     ended = {trial: note.seconds for trial, note in before.items() if note.ended is not None}
@@ -171,6 +173,10 @@ def test_a_frame_with_columns_of_every_kind(tmp_path, mixed):
     found = auto.export().predict(encoded, verbose=0)
     assert found[:, 0] == pytest.approx(auto.predict_proba(x)[:, 1], abs=1e-6)
     assert 0.4 < auto.evaluate(x, y)["auc"] <= 1
+    # Baselines have the weights too: of balanced classes a constant tells nothing.
+    assert auto.comparisons[0].theirs == pytest.approx(np.log(2), abs=0.02)
+    assert auto.comparisons[0].ours == pytest.approx(auto.held_out["loss"])
+    assert "1 trial, 1 network, held out" in repr(auto)
 
 
 def test_numbers_are_predicted_in_their_units(tmp_path):
@@ -319,6 +325,7 @@ def test_bad_data_are_refused_before_anything_is_trained(tmp_path, x, y, argumen
         ({"ensemble": 0}, "ensemble=0 was given. Expected the number of networks"),
         ({"task": "clasification"}, "Did you mean 'classification'"),
         ({"data": "tables"}, "data='tables' was given"),
+        ({"space": "chain"}, "space='chain' was given. Expected what makes a space"),
     ],
 )
 def test_impossible_arguments_are_refused_at_once(arguments, message):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 
+import keras
 import numpy as np
 import pytest
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, r2_score, roc_auc_score
 
-from kt_plus.auto_model.baselines import Constant, Linear
+from kt_plus.auto_model.baselines import Constant, Linear, feature_network
+from kt_plus.auto_model.division import example_weights
 from kt_plus.auto_model.inference import infer
 from kt_plus.auto_model.metrics import Comparison, auc, losses, summary
 
@@ -49,6 +51,44 @@ def test_each_label_has_a_logistic_regression():
     for label in range(3):
         theirs = LogisticRegression(tol=1e-8, max_iter=1000).fit(X, y[:, label]).predict_proba(X)
         assert ours[:, label] == pytest.approx(theirs[:, 1], abs=1e-3)
+
+
+@pytest.mark.parametrize("y", [SCORES.argmax(axis=1), SCORES[:, 0] > 0, SCORES[:, :2]])
+def test_an_example_of_twice_the_weight_counts_as_two(y):
+    task = infer(y)
+    targets, twice = task.encode(y), np.arange(120).repeat(np.arange(120) % 2 + 1)
+    weights = np.arange(120) % 2 + 1.0
+    for kind, features in ((Constant, ()), (Linear, (X,))):
+        ours = kind.fit(task, *features, targets, weights)
+        theirs = kind.fit(task, *(f[twice] for f in features), targets[twice])
+        given = (X,) if features else (120,)
+        assert ours.predict(*given) == pytest.approx(theirs.predict(*given), abs=2e-3)
+    outputs = ours.predict(X)
+    found = losses(task, targets, outputs, weights).sum()
+    assert found == pytest.approx(losses(task, targets[twice], outputs[twice]).sum())
+
+
+def test_only_the_ratios_of_weights_matter():
+    task = infer([0, 1, 1, 1] * 5)
+    y = task.encode([0, 1, 1, 1] * 5)
+    balanced = example_weights(task, y, None, "balanced")
+    assert balanced.mean() == pytest.approx(1)
+    assert balanced[:2] == pytest.approx([2, 2 / 3])
+    assert example_weights(task, y, None, {0: 300, 1: 100}) == pytest.approx(balanced)
+    assert example_weights(task, y, np.full(20, 7), "balanced") == pytest.approx(balanced)
+    assert example_weights(task, y, None, None) is None
+    with pytest.raises(ValueError, match="All examples have the weight 0"):
+        example_weights(task, y, np.zeros(20), None)
+    with pytest.raises(ValueError, match=r"class_weight={0: -1, 1: 1} was given. Expected finite"):
+        example_weights(task, y, None, {0: -1, 1: 1})
+
+
+def test_a_linear_model_sees_small_images_whatever_keras_takes_for_channels():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        assert feature_network((64, 64, 3), lambda x: x).output_shape == (None, 32 * 32 * 3)
+    finally:
+        keras.config.set_image_data_format("channels_last")
 
 
 def test_a_linear_model_ends_in_time():
@@ -119,3 +159,4 @@ def test_a_comparison_says_when_there_is_no_difference():
     worse = Comparison.of("a constant", theirs + 0.1, theirs)
     assert not worse.is_better
     assert str(worse).startswith("The model is no better than a constant")
+    assert not Comparison.of("a constant", theirs[:1] - 0.1, theirs[:1]).is_better  # of one example

@@ -107,6 +107,31 @@ def test_what_is_unseen_or_missing_at_prediction_is_taken():
     assert np.isfinite(model.predict(encoded, verbose=0)).all()
 
 
+def test_what_is_missing_throughout_is_so_in_any_type():
+    for nothing in (np.nan, None, pd.NaT, pd.NA):
+        other = FRAME[:2].assign(**{name: [nothing] * 2 for name in FRAME.columns})
+        encoded = ENCODER.encode(other)
+        codes = np.array(ENCODER.codes) > 0
+        assert np.isnan(encoded[:, ~codes]).all()
+        assert encoded[:, ENCODER.names.index("gap")].tolist() == [3, 3]
+    objects = pd.DataFrame({"a": pd.Series([1, pd.NA, 3, 2.5], dtype=object)})
+    encoded = TableEncoder.fit(objects).encode(objects)[:, 0]
+    assert encoded == pytest.approx([1, np.nan, 3, 2.5], nan_ok=True)
+
+
+def test_numbers_are_prepared_in_full_precision_under_a_mixed_policy():
+    matrix = np.array([[1e5], [2e5], [3e5]], "float32")
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        inputs = keras.Input((1,))
+        model = keras.Model(inputs, PrepareTable.fit(matrix, [0])(inputs))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert keras.ops.convert_to_numpy(model(matrix))[:, 0] == pytest.approx(
+        [-0.95, 0, 0.95], abs=0.02
+    )
+
+
 def test_the_formulas():
     matrix = np.array([[0.0, 5, 1], [1, 5, 2], [2, 5, np.nan], [3, 5, 2], [100, 5, 2]], "float32")
     prepare = PrepareTable.fit(matrix, [0, 0, 2])

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from kt_plus.auto_model.division import Split, divide
 from kt_plus.auto_model.inference import infer
 from kt_plus.auto_model.inputs import Inputs
-from kt_plus.auto_model.reading import read
+from kt_plus.auto_model.reading import read, read_examples, read_validation
+from kt_plus.auto_model.task import Task
+
+RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize(
@@ -85,16 +88,32 @@ def test_examples_and_targets_are_equally_many():
         read(np.zeros((3, 1)), [1, 2])
     with pytest.raises(ValueError, match=r"y is missing"):
         read(np.zeros((3, 1)), None)
+    with pytest.raises(ValueError, match=r"y='b' was given. Expected the targets themselves"):
+        read(pd.DataFrame({"a": [1, 2], "b": [0, 1]}), "b")
+    with pytest.raises(ValueError, match=r"rows of x are not equally long. .* pad them"):
+        read([[1, 2], [3]], [0, 1])
+    with pytest.raises(ValueError, match=r"validation_data holds 1 parts"):
+        read_validation([np.zeros((3, 1))])
 
 
 def test_a_data_set_is_read():
     tf = pytest.importorskip("tensorflow")
     pairs = tf.data.Dataset.from_tensor_slices((np.arange(10.0).reshape(5, 2), np.arange(5)))
-    x, y = read(pairs.batch(2), None)
+    x, y, weights = read(pairs.batch(2), None)
     assert x.shape == (5, 2)
     assert y.tolist() == [0, 1, 2, 3, 4]
+    assert weights is None
+    weighted = pairs.map(lambda x, y: (x, y, 2.0 * x[0])).batch(2)
+    for found in (read(weighted, None), read_validation(weighted)):
+        assert found.weights.tolist() == [0, 4, 8, 12, 16]
+    assert (read_examples(weighted) == x).all()
+    with pytest.raises(ValueError, match="without an end"):
+        read_examples(pairs.batch(2).repeat())
+    with pytest.raises(ValueError, match="with weights, and sample_weight was given too"):
+        read(weighted, None, np.ones(5))
     for dataset, message in [
         (pairs, "not batched"),
+        (pairs.map(lambda x, y: (x, [y, y, y])), "not batched"),
         (pairs.batch(2).repeat(), "without an end"),
         (pairs.batch(2).map(lambda x, y: x), "Expected pairs"),
         (pairs.batch(2).map(lambda x, y: {"x": x, "y": y}), "Expected pairs"),
@@ -128,6 +147,13 @@ def test_folds_are_fair_and_repeatable(folds, seed, kind):
     for label in range(3):
         of_label = np.bincount(fold[classes == label], minlength=folds)
         assert of_label.max() - of_label.min() <= 2
+
+
+@pytest.mark.parametrize("y", [RNG.random((100, 15)) > 0.5, np.eye(50, dtype=int)[:, 1:]])
+def test_folds_of_many_labels_are_fair_too(y):
+    task = Task("multi_label", y.shape[1], "", (), columns=True)
+    sizes = np.bincount(divide(task, y.astype("float32"), 5, 0), minlength=5)
+    assert sizes.max() - sizes.min() <= 2
 
 
 def test_a_part_has_all_but_its_fold():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import keras
 import keras_tuner
 import numpy as np
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kt_plus.engine.space import Space
-from kt_plus.search_spaces import ArchitectureSpace, ChainSpace
+from kt_plus.search_spaces import ArchitectureSpace, BranchingSpace, CellSpace, ChainSpace
 from kt_plus.search_spaces.base import hyperparameters
 from tests.search_spaces.networks import SPACES, data_of
 
@@ -58,6 +60,29 @@ def test_parameters_and_shapes_are_those_that_keras_finds(space, dimensions, see
     for node in graph.nodes:
         names = [n for n in outputs if n == node.name or n.startswith(f"{node.name}_")]
         assert any(outputs[name] == graph.shapes[node.name] for name in names)
+
+
+def test_none_is_smaller_than_the_smallest(space, dimensions):
+    sizes = {"max_parameters": "parameters", "max_flops": "flops"}
+    rng = np.random.default_rng(1)
+    samples = [dimensions.draw(rng) for _ in range(20)]
+    for bound, size in sizes.items():
+        bounded = copy.copy(space)
+        setattr(bounded, bound, 10**12)
+        least = bounded.smallest()
+        found = getattr(space.graph(least), size)
+        near = [move(least | {}, rng) for move in space.moves for _ in range(10)]
+        assert all(getattr(space.graph(each), size) >= found for each in [*samples, *near])
+
+
+@pytest.mark.parametrize("kind", [BranchingSpace, CellSpace])
+def test_images_may_have_any_size(kind):
+    settings = {"widths": (4,), "blocks": 3} if kind is BranchingSpace else {"cells": 1, "width": 4}
+    space = kind((None, None, 1), 3, reductions=1, **settings)
+    skips = {choice.name: True for choice in space.architecture.dimensions if "skip" in choice.name}
+    model = space.graph(skips).build()
+    for shape in ((2, 8, 7, 1), (2, 5, 12, 1)):
+        assert model(np.zeros(shape, "float32")).shape == (2, 3)
 
 
 def test_a_graph_is_the_same_whenever_it_is_asked_for(space, dimensions):
