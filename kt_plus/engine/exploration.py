@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import json
 import warnings
 from collections import deque
 from collections.abc import ItemsView, Iterator, ValuesView
@@ -11,7 +12,7 @@ from typing import Any
 
 from keras_tuner.errors import FailedTrialError, FatalError
 
-from kt_plus.engine.ledger import RESERVED, UNUSED
+from kt_plus.engine.ledger import RESERVED, UNUSED, plain
 from kt_plus.errors import BuildError
 
 
@@ -150,8 +151,9 @@ def warn_of_changes(hypermodel: Any, oracle: Any, given: Any) -> None:
 
 
 def _described(entry: Any) -> str:
-    """A hyperparameter without its name, its default and what it depends on."""
-    config = {k: v for k, v in entry.get_config().items() if v is not None}
+    """A hyperparameter without its name, its default and what it depends on, as it is saved."""
+    config = json.loads(json.dumps(entry.get_config(), default=plain))
+    config = {k: v for k, v in config.items() if v is not None}
     for part in ("name", "default", "conditions"):
         config.pop(part, None)
     return f"{type(entry).__name__}({', '.join(f'{k}={v!r}' for k, v in config.items())})"

@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import keras_tuner as kt
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -227,7 +228,9 @@ def test_overwriting_and_resuming(search: str, tmp_path: Path) -> None:
 
 def test_going_on_with_another_model(tmp_path: Path) -> None:
     def build(hp: Any) -> Any:
-        layers = [keras.layers.Dense(hp.Int("units", 2, 4))] * hp.Choice("layers", [1, 2])
+        layers = [keras.layers.Dense(hp.Int("units", 2, 4))]
+        layers *= hp.Choice("layers", tuple(np.arange(1, 3)))
+        layers.append(keras.layers.Dropout(hp.Choice("dropout", tuple(np.linspace(0, 0.5, 3)))))
         return compiled(layers, hp.Float("rate", 1e-3, 1e-2))
 
     def wider(hp: Any) -> Any:
