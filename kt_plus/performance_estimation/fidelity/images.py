@@ -23,8 +23,8 @@ class Resolution(Share):
 
     When to use it: with images, and networks that take them in any size, by pooling globally, or
     whose input is as large as `kt_plus.fidelity.resolution` says. All inputs of rank 4 are
-    images, in Keras's `image_data_format`; they are resized bilinearly, with antialiasing. A
-    promoted trial begins anew.
+    images, in Keras's `image_data_format`; they are resized bilinearly, with antialiasing.
+    Targets are left alone, and so must not be images as large. A promoted trial begins anew.
 
     Source: Chrabaszcz, Loshchilov and Hutter, "A Downsampled Variant of ImageNet as an
     Alternative to the CIFAR datasets", arXiv:1707.08819.
