@@ -20,6 +20,7 @@ from kt_plus.performance_estimation.inheritance.network import (
     Layer,
     Network,
 )
+from kt_plus.performance_estimation.inheritance.traces import RECTIFIERS
 
 IDLE = re.compile(
     r"(Spatial|Alpha|Gaussian)?Dropout(1D|2D|3D)?|GaussianNoise|ActivityRegularization|Identity"
@@ -44,11 +45,13 @@ OPERATIONS = {"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Concatenate"
 FUNCTIONS = {"Relu", "Relu6", "Sigmoid", "Tanh", "Silu", "Softplus", "Softsign"}
 
 
-MERGES = {"concat": "Concatenate", "sum": "Add", "mul": "Multiply", "ave": "Average"}
+MERGES: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "concat": ("Concatenate", {"axis": -1}),
+    "sum": ("Add", {}),
+    "mul": ("Multiply", {}),
+    "ave": ("Average", {}),
+}
 """What the merge modes of Bidirectional do, as layers."""
-
-LAYERS = {"LeakyReLU", "ELU"}
-"""Layers that are given as activations, too."""
 
 
 class UnreadableModel(ValueError):
@@ -167,18 +170,16 @@ class _Reader:
     ) -> tuple[int, ...]:
         """Its two layers, each for itself, and what merges them."""
         results: tuple[int, ...] = ()
-        shape = node.input_tensors[0].shape
         for each in (layer.forward_layer, layer.backward_layer):
             found, _ = _layer(f"{name}/{each.name}", each, node)
-            config = {**found.config, "way": len(results)}  # back in order, where it is a sequence
+            config = {**found.config, "way": len(results)}  # sequences are put back in order
             found = replace(found, config=config, named=_is_named(layer))
             self.handles[found.name] = each
-            output = SimpleNamespace(shape=each.compute_output_shape(shape))
+            output = SimpleNamespace(shape=each.compute_output_shape(node.input_tensors[0].shape))
             results += self._call(found, inputs, [output])
         if layer.merge_mode is None:
             return results
-        config = {"axis": -1} if layer.merge_mode == "concat" else {}
-        merge = Layer(f"{name}/merge", MERGES[layer.merge_mode], config)
+        merge = Layer(f"{name}/merge", *MERGES[layer.merge_mode])
         return self._call(merge, results, node.output_tensors)
 
     def _call(
@@ -235,8 +236,8 @@ def _is_named(layer: Any) -> bool:
 
 def _is_plain(node: Any) -> bool:
     """Whether it takes no states and tells none."""
-    outputs = len(node.output_tensors)
-    return len(node.input_tensors) == 1 and outputs == (node.operation.merge_mode is None) + 1
+    several = node.operation.merge_mode is None
+    return len(node.input_tensors) == 1 and len(node.output_tensors) == 1 + several
 
 
 def _operation(name: str, kind: str, operation: Any, node: Any) -> Layer:
@@ -263,8 +264,7 @@ def _config(layer: Any) -> dict[str, Any]:
 
 def _without_shapes(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings but for those of shape, also of layers that it wraps."""
-    kept = {name: value for name, value in config.items() if not SHAPING.fullmatch(name)}
-    return {name: _without_shapes_within(value) for name, value in kept.items()}
+    return {n: _without_shapes_within(v) for n, v in config.items() if not SHAPING.fullmatch(n)}
 
 
 def _without_shapes_within(value: Any) -> Any:
@@ -278,7 +278,7 @@ def _without_shapes_within(value: Any) -> Any:
 def _activation(name: str, function: Any) -> Layer:
     """An activation that a layer has, as a layer; it may have been given as one."""
     kind = function.get("class") if isinstance(function, dict) else None
-    if kind in LAYERS:
+    if kind in RECTIFIERS:
         return Layer(f"{name}/activation", kind, function["config"])
     return Layer(f"{name}/activation", ACTIVATION, {FUNCTION: function})
 
