@@ -10,7 +10,7 @@ import keras
 import keras_tuner
 from keras_tuner.errors import FatalValueError
 
-from kt_plus.performance_estimation.fidelity import Ladder
+from kt_plus.performance_estimation.fidelity import DataFraction, Ladder
 from kt_plus.performance_estimation.folds import Folds
 from kt_plus.performance_estimation.training_data import TrainingData, leaves_of
 
@@ -53,8 +53,15 @@ def check(arguments: Arguments, ladder: Ladder | None, folds: Folds | None) -> N
     if folds is not None:
         folds.check(data)
         data = folds.nth(data, 0) if ladder is not None else data
-    if ladder is not None:
-        ladder.check(data)
+    if ladder is None:
+        return
+    ladder.check(data)
+    steps = arguments.get("steps_per_epoch")
+    if steps is not None and any(isinstance(each, DataFraction) for each in ladder.fidelities):
+        raise ValueError(
+            f"steps_per_epoch={steps!r} was given together with {ladder!r}. Expected epochs that "
+            "end with the data, of which a rung has its part. Leave out steps_per_epoch."
+        )
 
 
 def data_for(

@@ -46,6 +46,7 @@ class Folds:
                 "splitter of scikit-learn's such as StratifiedKFold(5). Leave it out to train once."
             )
         if not whole:
+            _check_counted(splitter)
             _check_repeatable(splitter)
 
     def __len__(self) -> int:
@@ -88,14 +89,22 @@ class Folds:
                 f"folds={self.splitter!r} was given with {len(data)} examples. Expected at least "
                 "one example for each fold. Choose fewer folds."
             )
+        try:
+            next(self._divisions(data))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"folds={self.splitter!r} cannot divide these data: {error} Expected a splitter "
+                "that needs nothing but the targets. Choose another one, or a number of folds."
+            ) from error
 
     def _divisions(self, data: TrainingData) -> Iterator[Division]:
+        classes = classes_of(data.y)
         if hasattr(self.splitter, "get_n_splits"):
             leaves = leaves_of(data.y)
             y = np.asarray(leaves[0]) if len(leaves) == 1 else None
+            y = y if classes is None else classes  # also of one-hot rows, which it does not know
             yield from self.splitter.split(np.zeros(len(data)), y)
             return
-        classes = classes_of(data.y)
         classes = np.zeros(len(data), np.intp) if classes is None else classes
         fold = fold_of_each(classes, len(self), np.random.default_rng([self.seed, 5]))
         for number in range(len(self)):
@@ -110,6 +119,17 @@ def fold_of_each(
     fold = np.empty(len(classes), np.intp)
     fold[order] = np.arange(len(classes)) % folds
     return fold
+
+
+def _check_counted(splitter: Any) -> None:
+    """Raises if only the data tell how many folds there are."""
+    try:
+        splitter.get_n_splits()
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"folds={splitter!r} was given, whose number of folds depends on the data. Expected a "
+            "splitter with a number of its own, such as StratifiedKFold(5). Give one, or a number."
+        ) from error
 
 
 def _check_repeatable(splitter: Any) -> None:

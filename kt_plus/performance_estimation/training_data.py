@@ -41,7 +41,7 @@ class TrainingData:
     def is_arrays(self) -> bool:
         """Whether examples can be taken by their index."""
         leaves = leaves_of(self.x)
-        return bool(leaves) and all(hasattr(leaf, "shape") and leaf.shape for leaf in leaves)
+        return bool(leaves) and all(map(_is_array, leaves))
 
     def __len__(self) -> int:
         """The number of examples in arrays."""
@@ -78,6 +78,12 @@ class TrainingData:
         )
 
 
+def _is_array(leaf: Any) -> bool:
+    """Whether it has rows that can be taken: TensorFlow's ragged and sparse tensors have not."""
+    ragged = type(leaf).__name__ in ("RaggedTensor", "SparseTensor")
+    return not ragged and bool(getattr(leaf, "shape", ()))
+
+
 def is_dataset(data: Any) -> bool:
     """Whether it is a `tf.data.Dataset`, found out without importing TensorFlow."""
     return any(
@@ -90,6 +96,8 @@ def mapped(change: Callable[[Any], Any], data: Any) -> Any:
     """The same nest of lists, tuples and dictionaries with each of its leaves changed."""
     if isinstance(data, Mapping):
         return {name: mapped(change, value) for name, value in data.items()}
+    if hasattr(data, "_fields"):  # a named tuple
+        return type(data)(*(mapped(change, value) for value in data))
     if isinstance(data, (list, tuple)):
         return type(data)(mapped(change, value) for value in data)
     return change(data)
@@ -103,17 +111,19 @@ def leaves_of(data: Any) -> list[Any]:
 
 
 def take(array: Any, indices: Indices) -> Any:
-    """Some rows of an array, of a tensor or of a data frame."""
+    """Some rows of an array, also one of SciPy's sparse ones, of a tensor or of a data frame."""
     if hasattr(array, "iloc"):
         return array.iloc[indices]
+    if hasattr(array, "tocsr"):
+        return array.tocsr()[indices]
     return np.asarray(array)[indices]
 
 
 def classes_of(y: Any) -> NDArray[np.intp] | None:
     """The class of each example, from 0; `None` if the targets are no classes.
 
-    Classes are whole numbers, truth values, texts, or rows of zeros with a single one; whole
-    numbers of which most are different are quantities.
+    Classes are whole numbers, truth values, texts, or rows of zeros with a single one, and the
+    numbers 0 and 1 of whatever type; whole numbers of which most are different are quantities.
     """
     leaves = leaves_of(y)
     if len(leaves) != 1 or leaves[0] is None:
@@ -122,7 +132,9 @@ def classes_of(y: Any) -> NDArray[np.intp] | None:
     if targets.ndim == 2 and targets.shape[1] > 1:
         one_hot = ((targets == 0) | (targets == 1)).all() and (targets.sum(axis=1) == 1).all()
         return np.asarray(targets.argmax(axis=1), np.intp) if one_hot else None
-    if targets.size != len(targets) or targets.dtype.kind not in "biuUSO":
+    if targets.size != len(targets) or targets.dtype.kind not in "biuUSOf":
+        return None
+    if targets.dtype.kind == "f" and not ((targets == 0) | (targets == 1)).all():
         return None
     names, found = np.unique(targets.reshape(-1), return_inverse=True)
     return np.asarray(found, np.intp) if len(names) <= max(2, len(targets) // 4) else None

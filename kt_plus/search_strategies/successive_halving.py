@@ -89,15 +89,21 @@ class SuccessiveHalving:
         keep = getattr(self.source, "keep", None)
         kept: set[str] = set() if keep is None else set(keep(self._seen_by_source(history)))
         for bracket in self._brackets(history):
+            final = bracket.filled
             for place, rung in enumerate(bracket.rungs[:-1]):
-                best = _best(rung, self._most_promoted(place, len(rung)))
-                kept.update(r.trial_id for r in best if r.trial_id not in bracket.promoted)
+                final = final and all(record.status != "running" for record in rung)
+                best = _best(rung, self._most_promoted(place, len(rung), final))
+                waiting = {r.trial_id for r in best} - bracket.promoted
+                kept |= waiting
+                final = final and not waiting  # the rung above gets no more trials, either
         return kept
 
-    def _most_promoted(self, rung: int, trials: int) -> int:
+    def _most_promoted(self, rung: int, trials: int, final: bool) -> int:
         """Among how many best ones of a rung a trial must be, at the end, to be promoted."""
         if not self.asynchronous:
             return self.sizes(self.configurations or 1)[rung + 1]
+        if final:
+            return max(trials // self.factor, 1)
         # Any rung may get as many trials as the first one: each was among the best once.
         return trials if self._limit is None else max(self._limit // self.factor, 1)
 

@@ -274,6 +274,9 @@ def test_bad_data_is_told_before_anything_is_trained(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=message):
             tuner.search(*data, **FIT) if isinstance(data, tuple) else tuner.search(data, **FIT)
         assert not tuner.oracle.trials
+    tuner = new(tmp_path / "steps", max_epochs=None, ladder=DataFraction(1 / 2, 1))
+    with pytest.raises(ValueError, match="Leave out steps_per_epoch"):
+        tuner.search(X, Y, steps_per_epoch=2, **FIT)
 
 
 def test_another_ladder_in_the_same_project_is_refused(tmp_path: Path) -> None:

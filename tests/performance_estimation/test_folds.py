@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.model_selection import KFold, PredefinedSplit, ShuffleSplit, StratifiedKFold
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    LeaveOneOut,
+    PredefinedSplit,
+    ShuffleSplit,
+    StratifiedKFold,
+)
 
 from kt_plus.performance_estimation.folds import Folds
 from kt_plus.performance_estimation.training_data import TrainingData
@@ -52,9 +59,28 @@ def test_a_splitter_of_scikit_learn(splitter):
         assert fold.validation_data[0][:, 0].tolist() == validation.tolist()
 
 
+def test_a_splitter_by_classes_knows_one_hot_rows():
+    rows = TrainingData(X, np.eye(len(np.unique(Y)))[Y])
+    ours = [fold.x.tolist() for fold in Folds(StratifiedKFold(4)).of(rows)]
+    assert ours == [fold.x.tolist() for fold in Folds(StratifiedKFold(4)).of(DATA)]
+
+
+@pytest.mark.parametrize(
+    ("splitter", "y", "message"),
+    [
+        (StratifiedKFold(3), X[:, 0] / 7, "cannot divide these data.*continuous"),
+        (GroupKFold(3), Y, "cannot divide these data.*groups.*Choose another one"),
+    ],
+)
+def test_a_splitter_that_cannot_divide_the_data(splitter, y, message):
+    with pytest.raises(ValueError, match=message):
+        Folds(splitter).check(TrainingData(X, y))
+
+
 @pytest.mark.parametrize(
     ("splitter", "message"),
     [
+        (LeaveOneOut(), "whose number of folds depends on the data"),
         (1, "folds=1 was given. Expected a whole number of at least 2"),
         (True, "folds=True was given"),
         (2.0, "folds=2.0 was given"),

@@ -88,6 +88,19 @@ def test_what_is_promoted_had_been_kept(configurations, factor, rungs, workers, 
     assert most <= (rungs - 1) * max(configurations // factor, 1)
 
 
+@given(st.integers(1, 30), st.integers(2, 4), st.integers(1, 5), st.integers(1, 9), st.booleans())
+def test_nothing_is_kept_once_nobody_can_be_promoted(configurations, factor, rungs, workers, asap):
+    strategy = successive_halving(
+        rungs, configurations=configurations, factor=factor, asynchronous=asap
+    )
+    history = searched(strategy, workers=workers)
+    ended = [
+        replace(r, status="completed", score=score(r.values), ended=number)
+        for number, r in enumerate(history)
+    ]
+    assert not strategy.keep(History(ended))
+
+
 def test_one_rung_is_its_source():
     for source in (RandomSampling(), evolution(30, random_trials=4), Grid(3)):
         for asynchronous in (False, True):

@@ -44,7 +44,8 @@ class Content:
         """Reads the data set once.
 
         Raises:
-            ValueError: If its length is unknown or infinite, or if it is not batched.
+            ValueError: If its length is unknown or infinite, if it is not batched, or if its
+                examples are others each time.
         """
         _check_length(dataset, fidelity)
         hashes, targets, sizes = [], [], []
@@ -55,6 +56,7 @@ class Content:
             targets.append(_targets(batch))
         if not sum(sizes):
             raise ValueError(f"{fidelity!r} was given a data set without examples.")
+        _check_repeatable(dataset, fidelity, np.concatenate(hashes))
         known = [t for t in targets if t is not None] if fidelity.stratify else []
         y: NDArray[Any] | None = np.concatenate(known) if known else None
         classes = fidelity._classes(y, sum(sizes))
@@ -75,9 +77,11 @@ class Content:
         from kt_plus.performance_estimation.fidelity.examples import check_counts
 
         counts = check_counts(self.fidelity, share, np.bincount(self.classes))
-        limits = tf.constant(
+        limits = np.array(
             [np.sort(self.hashes[self.classes == c])[n - 1] for c, n in enumerate(counts)]
         )
+        # More than the counts where examples are equal: they have one hash.
+        examples = int((self.hashes <= limits[self.classes]).sum())
         seed, labels = self.fidelity.seed, self.labels
 
         def chosen(*example: Any) -> Any:
@@ -86,13 +90,12 @@ class Content:
             if labels is not None:
                 same = tf.equal(labels, batch[1])
                 place = tf.argmax(tf.reduce_all(tf.reshape(same, [len(labels), -1]), axis=1))
-            return _hashes(batch, seed)[0] <= limits[place]
+            return _hashes(batch, seed)[0] <= tf.constant(limits)[place]
 
-        examples = int(counts.sum())
-        part = self.dataset.unbatch().filter(chosen)
+        part = self.dataset.unbatch().filter(chosen).batch(self.batch_size)
         batches = -(-examples // self.batch_size)
-        batched = part.batch(self.batch_size)
-        return batched.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)
+        # Of this length in each epoch, also where a last batch, shuffled anew, has been dropped.
+        return part.repeat().take(batches).prefetch(2)
 
 
 def with_inputs(dataset: Any, change: Callable[[Any], Any]) -> Any:
@@ -127,6 +130,18 @@ def _check_length(dataset: Any, fidelity: DataFraction) -> None:
             f"{fidelity!r} was given a tf.data.Dataset of {dataset.element_spec}. Expected batches "
             "of dense tensors: call `.batch(32)`, or choose kt_plus.fidelity.Epochs instead."
         )
+
+
+def _check_repeatable(dataset: Any, fidelity: DataFraction, hashes: NDArray[np.int64]) -> None:
+    """Raises if most examples of another reading are new, as after random augmentation."""
+    for batch in dataset.take(1):
+        if np.isin(_hashes(batch, fidelity.seed).numpy(), hashes).mean() < 0.5:
+            raise ValueError(
+                f"{fidelity!r} was given a tf.data.Dataset whose examples are others each time it "
+                "is read, as after random augmentation, so that none can be found again. Expected "
+                "the same examples in every epoch, in any order. Move the augmentation into the "
+                "model, such as keras.layers.RandomFlip, or choose kt_plus.fidelity.Epochs."
+            )
 
 
 def _hashes(batch: Any, seed: int) -> Any:

@@ -32,7 +32,7 @@ class DataFraction(Share):
         *levels: The share at each rung, above 0; the last is 1.
         seed: Chooses the examples.
         stratify: Whether each class has its share: "auto" where the targets are classes
-            (whole numbers, texts or one-hot rows), else `True` or `False`.
+            (whole numbers, texts, one-hot rows, or nothing but 0 and 1), else `True` or `False`.
 
     Raises:
         ValueError: If the levels do not increase, or do not end with 1.

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 from kt_plus.performance_estimation.inheritance.arrays import Array
@@ -18,6 +20,7 @@ from kt_plus.performance_estimation.inheritance.network import (
     Layer,
     Network,
 )
+from kt_plus.performance_estimation.inheritance.traces import RECTIFIERS
 
 IDLE = re.compile(
     r"(Spatial|Alpha|Gaussian)?Dropout(1D|2D|3D)?|GaussianNoise|ActivityRegularization|Identity"
@@ -40,6 +43,15 @@ OPERATIONS = {"Add", "Subtract", "Multiply", "Maximum", "Minimum", "Concatenate"
 """Operations that do what the layers of these names do."""
 
 FUNCTIONS = {"Relu", "Relu6", "Sigmoid", "Tanh", "Silu", "Softplus", "Softsign"}
+
+
+MERGES: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "concat": ("Concatenate", {"axis": -1}),
+    "sum": ("Add", {}),
+    "mul": ("Multiply", {}),
+    "ave": ("Average", {}),
+}
+"""What the merge modes of Bidirectional do, as layers."""
 
 
 class UnreadableModel(ValueError):
@@ -144,13 +156,31 @@ class _Reader:
             return self.walk(layer.outputs, inner, name + "/")
         if _is_kerass(layer) and IDLE.fullmatch(type(layer).__name__) and len(inputs) == 1:
             return inputs
+        if _is_kerass(layer) and type(layer).__name__ == "Bidirectional" and _is_plain(node):
+            return self._read_bidirectional(name, layer, node, inputs)
         self.handles[name] = layer
         found, function = _layer(name, layer, node)
         results = self._call(found, inputs, node.output_tensors)
         if function is None:
             return results
-        activation = Layer(f"{name}/activation", ACTIVATION, {FUNCTION: function})
-        return self._call(activation, results, node.output_tensors)
+        return self._call(_activation(name, function), results, node.output_tensors)
+
+    def _read_bidirectional(
+        self, name: str, layer: Any, node: Any, inputs: tuple[int, ...]
+    ) -> tuple[int, ...]:
+        """Its two layers, each for itself, and what merges them."""
+        results: tuple[int, ...] = ()
+        for each in (layer.forward_layer, layer.backward_layer):
+            found, _ = _layer(f"{name}/{each.name}", each, node)
+            config = {**found.config, "way": len(results)}  # sequences are put back in order
+            found = replace(found, config=config, named=_is_named(layer))
+            self.handles[found.name] = each
+            output = SimpleNamespace(shape=each.compute_output_shape(node.input_tensors[0].shape))
+            results += self._call(found, inputs, [output])
+        if layer.merge_mode is None:
+            return results
+        merge = Layer(f"{name}/merge", *MERGES[layer.merge_mode])
+        return self._call(merge, results, node.output_tensors)
 
     def _call(
         self, layer: Layer, inputs: tuple[int, ...], outputs: Sequence[Any]
@@ -182,21 +212,32 @@ def _layer(name: str, layer: Any, node: Any) -> tuple[Layer, Any]:
         kind = f"{type(layer).__module__}.{kind}"
     if not hasattr(layer, "get_weights"):  # an operation of keras.ops
         return _operation(name, kind, layer, node), None
-    named = re.fullmatch(rf"{re.escape(_snake_case(type(layer).__name__))}(_\d+)?", layer.name)
     config, function = _config(layer), None
     if "axis" in config:
         config["axis"] = _from_the_end(config["axis"], len(node.input_tensors[0].shape))
     if ACTIVATED.fullmatch(kind):
         function = config.pop(FUNCTION, "linear")
-    if kind == "ReLU" and not any(
-        config.get(n) for n in ("max_value", "negative_slope", "threshold")
-    ):
-        kind, config = ACTIVATION, {FUNCTION: "relu"}
+    if kind == "ReLU" and not (config.get("negative_slope") or config.get("threshold")):
+        limit = config.get("max_value")
+        if limit in (None, 6):
+            kind, config = ACTIVATION, {FUNCTION: "relu" if limit is None else "relu6"}
     elif kind == "Softmax" and config.get("axis") == -1:
         kind, config = ACTIVATION, {FUNCTION: "softmax"}
     elif config.get("data_format") == "channels_first":
         kind = f"{kind} with channels first"
-    return Layer(name, kind, config, _weights(layer), named is None), function
+    return Layer(name, kind, config, _weights(layer), _is_named(layer)), function
+
+
+def _is_named(layer: Any) -> bool:
+    """Whether its user has named it."""
+    own = rf"{re.escape(_snake_case(type(layer).__name__))}(_\d+)?"
+    return re.fullmatch(own, layer.name) is None
+
+
+def _is_plain(node: Any) -> bool:
+    """Whether it takes no states and tells none."""
+    several = node.operation.merge_mode is None
+    return len(node.input_tensors) == 1 and len(node.output_tensors) == 1 + several
 
 
 def _operation(name: str, kind: str, operation: Any, node: Any) -> Layer:
@@ -218,7 +259,28 @@ def _config(layer: Any) -> dict[str, Any]:
         config = layer.get_config()
     except Exception:  # a layer of the user's that cannot tell its settings
         return {"settings": id(layer)}
-    return {n: v for n, v in _plain(config).items() if not SHAPING.fullmatch(n)}
+    return _without_shapes(_plain(config))
+
+
+def _without_shapes(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings but for those of shape, also of layers that it wraps."""
+    return {n: _without_shapes_within(v) for n, v in config.items() if not SHAPING.fullmatch(n)}
+
+
+def _without_shapes_within(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_shapes_within(each) for each in value]
+    if isinstance(value, dict) and isinstance(value.get("config"), dict):
+        return {"class": value.get("class_name"), "config": _without_shapes(value["config"])}
+    return value
+
+
+def _activation(name: str, function: Any) -> Layer:
+    """An activation that a layer has, as a layer; it may have been given as one."""
+    kind = function.get("class") if isinstance(function, dict) else None
+    if kind in RECTIFIERS:
+        return Layer(f"{name}/activation", kind, function["config"])
+    return Layer(f"{name}/activation", ACTIVATION, {FUNCTION: function})
 
 
 def _from_the_end(axis: Any, rank: int) -> Any:

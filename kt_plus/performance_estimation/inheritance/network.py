@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -44,6 +44,16 @@ class Layer:
     def key(self) -> str:
         """What is equal for layers that compute the same function of their weights."""
         return f"{self.kind}:{json.dumps(self.config, sort_keys=True, default=repr)}"
+
+    @property
+    def function(self) -> str | None:
+        """Which of Keras's activations it is; `None` if it is none, or one of the user's."""
+        function = self.config.get(FUNCTION) if self.kind == ACTIVATION else None
+        return function if isinstance(function, str) else None
+
+    def is_any_of(self, parts: Iterable[str]) -> bool:
+        """Whether the name of its class has one of these parts, and the class is Keras's own."""
+        return "." not in self.kind and any(part in self.kind for part in parts)
 
 
 @dataclass(frozen=True)
@@ -154,11 +164,13 @@ class Network:
 
 def _is_never_negative(layer: Layer, inputs: list[bool]) -> bool:
     """Whether a layer's values are never negative, if some of its inputs are known not to be."""
-    if layer.kind == ACTIVATION and isinstance(layer.config.get(FUNCTION), str):
-        return layer.config[FUNCTION] in NOT_NEGATIVE
+    if layer.function is not None:
+        return layer.function in NOT_NEGATIVE
     if layer.kind == "ReLU":
         return not layer.config.get("negative_slope")
-    keeps = layer.kind in KEEP_SIGN_IF_ALL or any(name in layer.kind for name in KEEP_SIGN)
+    if layer.config.get("interpolation") not in (None, "nearest", "bilinear"):
+        return False  # cubic ones overshoot
+    keeps = layer.kind in KEEP_SIGN_IF_ALL or layer.is_any_of(KEEP_SIGN)
     return keeps and bool(inputs) and all(inputs)
 
 
@@ -184,8 +196,7 @@ def without_idle_calls(network: Network) -> Network:
         elif layer.kind == "Add":
             call = replace(call, inputs=tuple(t for t in call.inputs if t not in zeros))
             zeros.update(call.outputs if not call.inputs else ())
-        relu = layer.kind == ACTIVATION and layer.config.get(FUNCTION) == "relu"
-        idle = relu and call.inputs[0] in network.not_negative
+        idle = layer.function == "relu" and call.inputs[0] in network.not_negative
         if idle or (layer.kind == "Add" and len(call.inputs) == 1):
             same[call.outputs[0]] = call.inputs[0]
         elif call.inputs:

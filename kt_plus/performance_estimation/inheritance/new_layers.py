@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kt_plus.performance_estimation.inheritance import arrays
 from kt_plus.performance_estimation.inheritance.kernels import CONVOLUTION, DEPTHWISE, SEPARABLE
-from kt_plus.performance_estimation.inheritance.network import Call, Layer
+from kt_plus.performance_estimation.inheritance.network import FUNCTION, Call, Layer
 from kt_plus.performance_estimation.inheritance.normalizations import NORMALIZATIONS, on_last_axis
 from kt_plus.performance_estimation.inheritance.pairs import Fit, Weights, along
-from kt_plus.performance_estimation.inheritance.traces import Trace, unknown
+from kt_plus.performance_estimation.inheritance.traces import KEEPS_ZERO, Trace, unknown
 
 if TYPE_CHECKING:
     from kt_plus.performance_estimation.inheritance.plan import Plan
+
+ZEROES = re.compile(
+    r"(Dense|(Depthwise|Separable)?Conv\dD(Transpose)?|SimpleRNN|GRU|LSTM"
+    r"|(Batch|Layer|Group|RMS)Normalization)( with channels first)?"
+)
+"""Layers that compute zeros where their weights are zero, unless their activation does not."""
 
 
 def fresh(plan: Plan, call: Call, layer: Layer, why: str, trace: Trace | None = None) -> Fit:
@@ -22,6 +29,14 @@ def fresh(plan: Plan, call: Call, layer: Layer, why: str, trace: Trace | None = 
     plan.changed(layer, why)
     outs = [trace or unknown(plan.child.width(tensor)) for tensor in call.outputs]
     return Fit("fresh", why, outs)
+
+
+def can_be_zero(layer: Layer) -> bool:
+    """Whether a layer computes zeros if its weights are zero."""
+    weighs = {"kernel", "pointwise_kernel", "gamma"} & layer.weights.keys()
+    function = layer.config.get(FUNCTION, "linear")
+    known = isinstance(function, str) and function in {"linear", *KEEPS_ZERO}
+    return bool(weighs) and known and ZEROES.fullmatch(layer.kind) is not None
 
 
 def silent(plan: Plan, call: Call, layer: Layer) -> Fit:
@@ -32,7 +47,8 @@ def silent(plan: Plan, call: Call, layer: Layer) -> Fit:
         return {n: np.zeros_like(w) for n, w in layer.weights.items() if n in last}
 
     why = "new, with zeros, so that adding it changes nothing"
-    return Fit("fresh", why, [unknown(plan.child.width(call.outputs[0]), zero=True)], weights)
+    outs = [unknown(plan.child.width(tensor), zero=True) for tensor in call.outputs]
+    return Fit("fresh", why, outs, weights)
 
 
 def inserted(plan: Plan, call: Call, layer: Layer, trace: Trace) -> Fit:

@@ -43,7 +43,7 @@ def batch_normalization(plan: Plan, pair: Pair) -> Fit:
 def normalization(plan: Plan, pair: Pair) -> Fit:
     """It is over the units of one example, which repeated units change unless evenly so."""
     names = pair.child.weights.keys() & pair.parent.weights.keys()
-    sizes = next((len(pair.parent.weights[n]), len(pair.child.weights[n])) for n in names)
+    sizes = [len(next(iter(each.weights.values()))) for each in (pair.parent, pair.child)]
     inputs, exact = pair.inputs(plan, *sizes)
     even = len(set(arrays.counts(inputs, sizes[0]))) == 1 and NEW not in inputs
     if pair.child.kind == "GroupNormalization":

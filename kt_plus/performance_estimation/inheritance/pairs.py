@@ -144,8 +144,8 @@ def mixing(
     exact = exact and arrays.covers(inputs, old[0]) and pair.same() and not pair.lacks("bias")
     if not exact:
         plan.changed(pair.child, why or "its settings or its input differ from its parent's")
-    trace = Trace(pair.there.outputs[0], units, exact)
-    return Fit(how, why, [trace], weights, inputs, copied_units(units))
+    outs = [Trace(tensor, units, exact) for tensor in pair.there.outputs]  # and states, if told
+    return Fit(how, why, outs, weights, inputs, copied_units(units))
 
 
 def copied_units(units: Units) -> Array:

@@ -15,21 +15,22 @@ from kt_plus.performance_estimation.inheritance.arrays import Array, Units
 from kt_plus.performance_estimation.inheritance.matching import matched
 from kt_plus.performance_estimation.inheritance.network import (
     ACTIVATION,
-    FUNCTION,
     Call,
     Layer,
     Network,
     without_idle_calls,
 )
+from kt_plus.performance_estimation.inheritance.new_layers import can_be_zero
 from kt_plus.performance_estimation.inheritance.pairs import Fit
 from kt_plus.performance_estimation.inheritance.recurrent import GATES
 from kt_plus.performance_estimation.inheritance.rules import fit
 from kt_plus.performance_estimation.inheritance.traces import (
-    KEEPS_ZERO,
-    PASSES_POSITIVE,
-    UNITWISE,
+    RECTIFIERS,
     Trace,
     follow,
+    is_unitwise,
+    keeps_zero,
+    passes_positive,
     same_merge,
     stands_for,
     unknown,
@@ -228,8 +229,7 @@ class Plan:
         call = self.child.producers.get(tensor)
         while call is not None:
             layer = self.child.of(call)
-            one_to_one = layer.kind == ACTIVATION or any(name in layer.kind for name in UNITWISE)
-            if not (one_to_one or "Normalization" in layer.kind):
+            if not (is_unitwise(layer) or layer.is_any_of(["Normalization"])):
                 return layer.name if layer.weights else None
             call = self.child.producers.get(call.inputs[0])
         return None
@@ -255,10 +255,8 @@ class Plan:
         while call is not None:
             layer = self.child.of(call)
             if layer.weights:
-                can = {"kernel", "pointwise_kernel", "gamma"} & layer.weights.keys()
-                return layer.name if can and layer.name not in self.pairs else None
-            function = layer.config.get(FUNCTION) if layer.kind == ACTIVATION else None
-            if function not in KEEPS_ZERO and not any(name in layer.kind for name in UNITWISE):
+                return layer.name if layer.name not in self.pairs and can_be_zero(layer) else None
+            if not keeps_zero(layer):
                 return None
             call = self.child.producers.get(call.inputs[0])
         return None
@@ -270,10 +268,11 @@ class Plan:
             after = self.child.consumers.get(after[0].outputs[0], [])
         for following in after:
             layer = self.child.of(following)
-            function = layer.config.get(FUNCTION)
-            if layer.kind != ACTIVATION or self.parent.find(layer, (tensor,)):
+            activates = layer.kind == ACTIVATION or layer.kind in RECTIFIERS
+            if not activates or self.parent.find(layer, (tensor,)):
                 continue
-            if function not in PASSES_POSITIVE:
+            function = layer.function or layer.kind
+            if not passes_positive(layer):
                 return f"{function} follows it, which changes its input"
             if tensor not in self.parent.not_negative:
                 return f"{function} follows it, and its input may be negative"
@@ -282,7 +281,7 @@ class Plan:
     def statistics(self, trace: Trace) -> tuple[Array, Array] | None:
         """Mean and variance of each unit, where the parent's batch normalization tells them."""
         call = self.parent.producers.get(-1 if trace.tensor is None else trace.tensor)
-        rectified = call is not None and self.parent.of(call).config.get(FUNCTION) == "relu"
+        rectified = call is not None and self.parent.of(call).function == "relu"
         if call is not None and rectified:
             call = self.parent.producers.get(call.inputs[0])
         if call is None or self.parent.of(call).kind != "BatchNormalization":

@@ -43,7 +43,8 @@ def fit(plan: Plan, call: Call, traces: list[Trace]) -> Fit:
     calls = plan.parent.calls_of[name]
     there = next((c for c in calls if c.inputs[0] == traces[0].tensor), calls[0])
     rule = _rule_of(layer)
-    if rule is not None and len(traces) == 1 and _ranks(layer) == _ranks(parent):
+    alike = _ranks(layer) == _ranks(parent) and len(call.outputs) == len(there.outputs)
+    if rule is not None and len(traces) == 1 and alike:
         return rule(plan, Pair(call, there, layer, parent, traces[0]))
     return _equal_only(plan, call, there, layer, parent, traces)
 

@@ -20,7 +20,6 @@ from kt_plus.performance_estimation.inheritance.arrays import (
 )
 from kt_plus.performance_estimation.inheritance.network import (
     ACTIVATION,
-    FUNCTION,
     Call,
     Layer,
     is_zero,
@@ -35,9 +34,12 @@ ACROSS_UNITS = {"softmax", "log_softmax", "sparsemax", "sparse_plus", "glu"}
 PASSES_POSITIVE = {"relu", "elu", "leaky_relu", "celu", "linear"}
 """Activations that leave alone what is not negative."""
 
+RECTIFIERS = {"ReLU", "LeakyReLU", "ELU"}
+"""Layers that are activations."""
+
 KEEPS_ZERO = {"relu", "relu6", "elu", "leaky_relu", "selu", "celu", "gelu", "silu", "tanh", "mish"}
 
-UNITWISE = ("Pooling", "UpSampling", "ZeroPadding", "Cropping", "LeakyReLU", "ELU", "Rescaling")
+UNITWISE = ("Pooling", "UpSampling", "ZeroPadding", "Cropping", "ReLU", "ELU", "Rescaling")
 """Layers that treat each unit alike, and alone."""
 
 MERGES = {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"}
@@ -74,7 +76,7 @@ def follow(plan: Plan, call: Call, traces: list[Trace]) -> list[Trace]:
     layer = plan.child.of(call)
     if is_zero(layer):
         return [unknown(plan.child.width(call.outputs[0]), zero=True)]
-    if layer.kind == ACTIVATION or any(name in layer.kind for name in UNITWISE):
+    if is_unitwise(layer):
         return [_unitwise(plan, layer, traces[0])]
     if layer.kind in MERGES:
         return [_merge(plan, call, layer, traces)]
@@ -85,20 +87,40 @@ def follow(plan: Plan, call: Call, traces: list[Trace]) -> list[Trace]:
     return _foreign(plan, call, layer, traces)
 
 
+def is_unitwise(layer: Layer) -> bool:
+    """Whether it treats each unit, of the last axis, alike and alone; or is an activation."""
+    known = layer.is_any_of(UNITWISE) and "channels first" not in layer.kind
+    return known or layer.kind == ACTIVATION
+
+
+def passes_positive(layer: Layer) -> bool:
+    """Whether it leaves alone what is not negative."""
+    limited = layer.config.get("max_value") is not None or layer.config.get("threshold")
+    return layer.function in PASSES_POSITIVE or (layer.kind in RECTIFIERS and not limited)
+
+
+def keeps_zero(layer: Layer) -> bool:
+    """Whether a layer without weights makes zeros of zeros."""
+    if layer.kind == ACTIVATION:
+        return layer.function in KEEPS_ZERO
+    moves = layer.kind == "Rescaling" or layer.config.get("threshold")
+    return is_unitwise(layer) and not moves
+
+
 def _unitwise(plan: Plan, layer: Layer, trace: Trace) -> Trace:
-    function = layer.config.get(FUNCTION) if layer.kind == ACTIVATION else None
+    function = layer.function
     if trace.tensor is None:
-        zero = trace.zero and (function in KEEPS_ZERO or function is None)
-        return replace(trace, zero=zero and layer.kind != "Rescaling")
+        return replace(trace, zero=trace.zero and keeps_zero(layer))
     same = plan.parent.find(layer, (trace.tensor,))
     if same is not None:
-        mixes = function in ACROSS_UNITS or isinstance(function, dict)
+        mixes = function in ACROSS_UNITS or (function is None and layer.kind == ACTIVATION)
+        each = not isinstance(layer.config.get("scale", 1.0), (int, float))  # Rescaling's
         exact = trace.exact
-        if mixes and not trace.is_whole(plan.parent.width(trace.tensor)):
-            plan.changed(layer, "it computes each unit from all, and their number has changed")
+        if (mixes or each) and not trace.is_whole(plan.parent.width(trace.tensor)):
+            plan.changed(layer, "it may compute each unit from all, and their number has changed")
             exact = False
         return Trace(same.outputs[0], trace.source, exact)
-    if function in PASSES_POSITIVE and trace.tensor in plan.parent.not_negative:
+    if passes_positive(layer) and trace.tensor in plan.parent.not_negative:
         return trace
     plan.changed(layer, "the parent has none like it there")
     like = (c for c in plan.parent.consumers.get(trace.tensor, ()) if _alike(plan, c, layer))

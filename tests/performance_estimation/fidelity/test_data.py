@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import pickle
 import warnings
+from collections import namedtuple
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import coo_matrix
 
 from kt_plus.performance_estimation.fidelity import DataFraction, Resolution, TrainingData
 from kt_plus.performance_estimation.training_data import classes_of
+from tests.errors import raises_in_three_parts
 
 RNG = np.random.default_rng(0)
 X = np.arange(200, dtype="float32").reshape(100, 2)
@@ -66,6 +70,7 @@ def test_targets_of_every_kind():
     assert classes_of(pd.Series(Y)).tolist() == Y.tolist()
     assert classes_of(np.eye(3)[Y]).tolist() == Y.tolist()
     assert classes_of(Y > 1).tolist() == (Y > 1).astype(int).tolist()
+    assert classes_of((Y > 1).astype("float32")).tolist() == (Y > 1).astype(int).tolist()
     assert classes_of(Y.astype(float)) is None
     assert classes_of(np.arange(100)) is None, "these are quantities"
     assert classes_of(np.ones((100, 3))) is None
@@ -89,6 +94,16 @@ def test_all_parts_of_the_data_are_taken_alike():
     assert part.x["b"][0][:, 0].tolist() == (chosen * 10).tolist()
     assert part.y["a"].tolist() == chosen.tolist()
     assert (part.sample_weight * 2).tolist() == chosen.tolist()
+
+
+def test_sparse_matrices_and_named_tuples(tf):
+    pair = namedtuple("Pair", "left right")(X, coo_matrix(X))
+    part = DataFraction(0.1, 1).apply(0.1, TrainingData(pair, Y)).x
+    assert len(part.left) == 10
+    assert (part.right.toarray() == part.left).all()
+    ragged = tf.ragged.constant([[1.0]] * 50 + [[2.0, 3.0]] * 50)
+    with pytest.raises(ValueError, match="was given RaggedTensor as training data"):
+        DataFraction(0.1, 1).check(TrainingData(ragged, Y))
 
 
 def test_the_validation_split_is_set_apart_before():
@@ -159,6 +174,28 @@ def test_data_sets_of_other_kinds(tf):
     assert sum(len(batch) for batch in part) == 25
 
 
+def test_a_data_set_whose_last_batch_is_dropped_and_one_with_equal_examples(tf):
+    shuffled = (
+        tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(100).batch(32, drop_remainder=True)
+    )
+    equal = tf.data.Dataset.from_tensor_slices((X // 40, Y)).batch(16)
+    for dataset in (shuffled, equal):
+        part = DataFraction(0.4, 1).apply(0.4, TrainingData(dataset)).x
+        lengths = [sum(1 for _ in part) for _ in range(4)]
+        assert lengths == [int(part.cardinality())] * 4
+        assert sum(len(y) for _, y in part) >= 36
+
+
+def test_random_augmentation_in_the_data_set_is_refused(tf):
+    dataset = tf.data.Dataset.from_tensor_slices((X, Y)).batch(16)
+    noisy = dataset.map(lambda x, y: (x + tf.random.normal(tf.shape(x)), y))
+    with raises_in_three_parts(
+        ValueError, happened="examples are others each time", expected="the same examples in every"
+    ):
+        DataFraction(0.5, 1).check(TrainingData(noisy))
+    DataFraction(0.5, 1).check(TrainingData(noisy.cache()))
+
+
 def test_bad_data_sets(tf):
     def batches():
         yield X, Y
@@ -196,6 +233,36 @@ def test_images_are_made_smaller(tf):
     for found in (smaller.x, smaller.validation_data):
         batch = np.concatenate([x for x, _ in found.as_numpy_iterator()])
         assert batch == pytest.approx(small.x[0], abs=1e-4)
+
+
+def test_each_trial_of_a_rung_has_the_same_small_images_and_a_new_search_others():
+    images = np.zeros((5, 4, 4, 1), "float32")
+    data = TrainingData(images, Y[:5], validation_data=(images + 1, Y[:5]))
+    fidelity = Resolution(0.5, 1)
+    first, second = fidelity.apply(0.5, data), fidelity.apply(0.5, data)
+    assert second.x is first.x
+    assert second.validation_data[0] is first.validation_data[0]
+    assert pickle.loads(pickle.dumps(fidelity)).levels == fidelity.levels
+    images += 2
+    fidelity.check(data)
+    assert fidelity.apply(0.5, data).x == pytest.approx(2.0, abs=1e-5)
+
+
+def test_resolution_of_targets_as_large_as_the_images_and_of_an_unknown_size(tf):
+    images = np.zeros((5, 8, 6, 3), "float32")
+    dataset = tf.data.Dataset.from_tensor_slices((images, images)).batch(2)
+    for data in (TrainingData(images, images[..., 0]), TrainingData(dataset)):
+        with raises_in_three_parts(
+            ValueError, happened="targets are as large as the images", expected="such as classes"
+        ):
+            Resolution(0.5, 1).check(data)
+    Resolution(0.5, 1).check(TrainingData(images, images[:, :, 0]))
+    signature = tf.TensorSpec((None, None, None, 3)), tf.TensorSpec((None,))
+    unknown = tf.data.Dataset.from_generator(lambda: iter(()), output_signature=signature)
+    with raises_in_three_parts(
+        ValueError, happened="(None, None, None, 3)", expected="known height and width"
+    ):
+        Resolution(0.5, 1).check(TrainingData(unknown))
 
 
 def test_resolution_of_what_is_no_image(tf):

@@ -209,6 +209,40 @@ def test_recurrent_layers(kind: Any) -> None:
     np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
+@pytest.mark.parametrize("merge", ["concat", "sum", None])
+def test_states_and_both_directions(merge: str | None) -> None:
+    def network(units: int) -> Any:
+        keras.utils.clear_session()
+        inputs = keras.Input((5, 2))
+        both = layers.GRU(units, return_sequences=True)
+        sequence = layers.Bidirectional(both, merge_mode=merge)(inputs)
+        sequence = sequence if merge else layers.Maximum()(sequence)
+        _, *states = layers.LSTM(units, return_state=True)(sequence)
+        return keras.Model(inputs, layers.Dense(2)(layers.Concatenate()(states)))
+
+    assert hows(network(3), network(5)) == ["widened"] * 4
+    assert preserved()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: layers.TimeDistributed(layers.Dense(3)),
+        lambda: layers.SpectralNormalization(layers.Dense(3)),
+        lambda: layers.RNN(layers.LSTMCell(3)),
+        lambda: layers.Bidirectional(layers.LSTM(3, return_state=True)),
+    ],
+)
+def test_layers_within_others_are_the_same_whatever_keras_calls_them(layer: Any) -> None:
+    def network() -> Any:
+        x = inputs = keras.Input((5, 4))
+        found = layer()(x)
+        return keras.Model(inputs, found[0] if isinstance(found, (list, tuple)) else found)
+
+    assert hows(network(), network()) == ["copied"]
+    assert preserved()
+
+
 @pytest.mark.parametrize(("units", "even"), [(4, True), (8, True), (12, True), (6, False)])
 @pytest.mark.parametrize("kind", ["LayerNormalization", "RMSNormalization"])
 def test_layer_normalization_needs_even_repeats(kind: str, units: int, even: bool) -> None:
@@ -217,6 +251,73 @@ def test_layer_normalization_needs_even_repeats(kind: str, units: int, even: boo
 
     hows(network(4), network(units))
     assert preserved() == even
+
+
+def test_normalization_with_and_without_its_parts() -> None:
+    def network(**settings: Any) -> Any:
+        return chain((4,), dense(4), layers.LayerNormalization(**settings))
+
+    hows(network(scale=False), network(center=False))
+    assert not preserved()
+
+
+def squared(x: Any) -> Any:
+    return x * x
+
+
+@pytest.mark.parametrize(
+    ("activation", "kept"), [(squared, False), (layers.LeakyReLU(0.3), True), (layers.ELU(), True)]
+)
+def test_activations_of_ones_own_and_layers_as_activations(activation: Any, kept: bool) -> None:
+    def network(*units: int) -> Any:
+        return chain((4,), dense(4), *(layers.Dense(n, activation) for n in units))
+
+    hows(network(4), network(4))
+    assert preserved()
+    hows(network(4), network(6))
+    assert preserved() == kept
+    hows(network(6), network(4, 6))
+    assert preserved() == kept  # LeakyReLU and ELU pass on what is not negative
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: layers.ReLU(6.0),
+        lambda: layers.ReLU(negative_slope=0.2, max_value=1.0, threshold=0.1),
+        lambda: layers.Activation("relu6"),
+    ],
+)
+def test_every_kind_of_rectifier_treats_units_alone(layer: Any) -> None:
+    def network(units: int) -> Any:
+        return chain((4,), layers.Dense(units), layer())
+
+    assert hows(network(3), network(5)) == ["widened", "widened"]
+    assert preserved()
+
+
+class ChannelPooling(keras.layers.Layer):
+    """Its name has a part that Keras's layers of a known kind have."""
+
+    def call(self, x: Any) -> Any:
+        return x - keras.ops.sum(x, axis=-1, keepdims=True)
+
+
+def test_a_name_like_one_of_kerass_tells_nothing() -> None:
+    def network(units: int) -> Any:
+        return chain((4,), dense(units), ChannelPooling())
+
+    hows(network(3), network(5))
+    assert not preserved()
+
+
+def test_cubic_interpolation_makes_negative_values_of_others() -> None:
+    def network(*rectified: Any) -> Any:
+        upsampling = layers.UpSampling2D(2, interpolation="bicubic")
+        return chain((4, 4, 2), image, upsampling, *rectified, layers.Flatten())
+
+    hows(network(layers.ReLU()), network())
+    assert not preserved()
 
 
 def test_a_softmax_between_layers_cannot_repeat() -> None:
@@ -242,6 +343,28 @@ def test_a_new_branch_has_no_weight_at_first() -> None:
     assert preserved()
     assert np.array_equal(child.get_layer("b").get_weights()[0], drawn)
     assert not child.layers[-1].get_weights()[0][3:].any()
+
+
+@pytest.mark.parametrize(
+    ("layer", "zero"),
+    [
+        (lambda: layers.Dense(3, "tanh"), True),
+        (lambda: layers.Dense(3, "sigmoid"), False),
+        (lambda: layers.EinsumDense("ab,bc->ac", 3, "sigmoid"), False),
+        (lambda: layers.SpectralNormalization(layers.Dense(3)), False),
+    ],
+)
+def test_a_new_summand_that_can_be_zero_at_first(layer: Any, zero: bool) -> None:
+    def network(*more: Any) -> Any:
+        keras.utils.clear_session()
+        inputs = keras.Input((4,))
+        x = dense(3, name="a")(inputs)
+        for each in more:
+            x = layers.Add()([x, each()(x)])
+        return keras.Model(inputs, layers.Dense(2, name="head")(x))
+
+    hows(network(), network(layer))
+    assert preserved() == zero
 
 
 def test_a_sum_of_what_repeats_differently() -> None:
@@ -309,7 +432,8 @@ def test_channels_first_are_left_alone() -> None:
         convolution = layers.Conv2D(units, 2, **settings)
         return chain((2, 5, 5), convolution, layers.GlobalMaxPooling2D(**settings))
 
-    train(network(3), 0)
+    hows(network(3), network(3))
+    assert preserved()
     child = network(5)
     report = WeightInheritance(0).transfer(network(3), child)
     assert report.layers[0].how == "fresh"
