@@ -74,7 +74,7 @@ def warn_of_low_fidelity(oracle: Any, trials: Sequence[Any]) -> None:
         warnings.warn(
             "No trial has completed at full fidelity. The best one so far was trained at: "
             f"{note.fidelity}. Run `search` again with a larger budget to go on.",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
