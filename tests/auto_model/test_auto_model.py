@@ -127,6 +127,7 @@ def test_it_is_loaded_from_its_project(iris):
         _ = loaded.tuner
 
 
+@pytest.mark.slow
 def test_a_larger_budget_goes_on_and_other_data_are_refused(iris, capsys):
     directory = iris.tuner.oracle._directory
     before = dict(iris.tuner.oracle.notes)
@@ -141,6 +142,7 @@ def test_a_larger_budget_goes_on_and_other_data_are_refused(iris, capsys):
         fitted(auto_model(directory), X[:100], NAMES[:100])
 
 
+@pytest.mark.slow
 def test_a_network_that_is_finished_is_not_trained_again(tmp_path, monkeypatch):
     calls = []
     train = finish.train
@@ -179,6 +181,7 @@ def test_a_frame_with_columns_of_every_kind(tmp_path, mixed):
     assert "1 trial, 1 network, held out" in repr(auto)
 
 
+@pytest.mark.slow
 def test_numbers_are_predicted_in_their_units(tmp_path):
     x, y = load_diabetes(return_X_y=True)
     x, y = x[:200], y[:200]
@@ -197,6 +200,7 @@ def test_numbers_are_predicted_in_their_units(tmp_path):
         auto.predict_proba(x)
 
 
+@pytest.mark.slow
 def test_images_from_a_data_set(tmp_path):
     tf = pytest.importorskip("tensorflow")
     images, labels = load_digits(n_class=3, return_X_y=True)

@@ -62,6 +62,7 @@ class Broken(kt_plus.stopping.Stopper):
         raise ZeroDivisionError("no trials yet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("executions", [1, 2])
 @pytest.mark.parametrize("search", ["kt_plus.EvolutionarySearch", "kt_plus.Hyperband"])
 def test_the_curve_of_every_execution_is_kept(search: str, executions: int, tmp_path: Path) -> None:

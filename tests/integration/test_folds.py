@@ -91,6 +91,7 @@ def test_a_stopped_trial_has_the_mean_of_the_runs_that_were_made(tmp_path: Path)
     assert tuner.oracle.trials["0"].score == pytest.approx(np.mean(note.runs))
 
 
+@pytest.mark.slow
 def test_with_successive_halving(tmp_path: Path) -> None:
     """Each fold goes on from its own checkpoint; on a part of the data each takes its part."""
 

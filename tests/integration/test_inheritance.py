@@ -241,6 +241,7 @@ def test_a_subclassed_model_begins_anew_and_is_told_why(tmp_path: Path) -> None:
     assert row["why"].startswith("The model, of the class Network")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_every_run_inherits_in_a_fit_of_ones_own_and_with_stopping(tmp_path: Path) -> None:
     class Model(kt.HyperModel):

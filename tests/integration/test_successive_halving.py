@@ -108,6 +108,7 @@ def test_the_seed_schedule_with_the_epochs_of_every_trial(tmp_path: Path) -> Non
     assert tuner.oracle.history.best is history[-1]
 
 
+@pytest.mark.slow
 def test_a_promoted_trial_is_trained_as_if_it_had_never_paused(tmp_path: Path) -> None:
     """To the last bit: its curve, its score and its model are those of a plain search."""
     tuner = new(tmp_path / "halving", with_state, checkpoint_interval=None)
@@ -152,6 +153,7 @@ def test_a_search_that_ended_early_gives_the_best_of_the_highest_rung(tmp_path: 
     assert tuner.oracle.history.best is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epoch", [3, 5, 7, 8])
 def test_killed_within_and_between_rungs(tmp_path: Path, epoch: int) -> None:
     whole = new(tmp_path / "whole", with_state)

@@ -47,6 +47,7 @@ class EpochsOfItsOwn(kt.HyperModel):
         return model.fit(*args, epochs=hp.Int("epochs", 2, 5), **kwargs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("search", ["kt_plus.RandomSearch", "kt_plus.EvolutionarySearch"])
 def test_the_hypermodel_says_how_many_epochs_a_trial_has(search: str, tmp_path: Path) -> None:
     rule = Listening()
@@ -179,6 +180,7 @@ def test_training_that_begins_at_a_later_epoch(tmp_path: Path) -> None:
     assert {r.verdict.reason for r in tuner.oracle.history} == {"stopped at epoch 7 of 9: enough"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("freq", "stop_after", "epochs"), [(2, 4, 5), (2, 99, 7), ([2, 5], 4, 4), (3, 99, 4)]
 )
@@ -203,6 +205,7 @@ def test_validation_at_some_epochs_only(
         assert len(curves) == (1 if record.verdict else 2)
 
 
+@pytest.mark.slow
 def test_hyperbands_epochs_and_a_rule(tmp_path: Path) -> None:
     rule = Listening()
     tuner = new(

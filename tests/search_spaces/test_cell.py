@@ -28,6 +28,7 @@ def test_nas_bench_201_has_15625_cells_and_6466_that_its_authors_call_unique(cel
     assert len({unique_string(values) for values in cells}) == 6_466
 
 
+@pytest.mark.slow
 def test_of_which_5425_are_networks_of_their_own(cells):
     space = CellSpace((8, 8, 1), 2, preset="nas_bench_201", cells=1, width=1, reductions=0)
     assert len({space.graph(hyperparameters(values)).hash() for values in cells}) == 5_425
