@@ -7,9 +7,9 @@ CORE := .venv/core/bin/python
 TFX := .venv/tfx/bin/python
 UV := .venv/uv/bin/uv
 
-# Two workers of one thread each, so that the tests fill two cores and no more.
+# Workers of one thread each. Three fill two cores: there is always one that waits for processes it has started.
 # In their own order the files with few, long tests do not all come last, where one worker waits for the other.
-WORKERS ?= 2
+WORKERS ?= 3
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 PYTEST = -m pytest --color=no --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
