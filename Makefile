@@ -14,7 +14,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=
 PYTEST = -m pytest --color=no --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
 CORE_TESTS ?= --ignore=tests/integration/tfx
-TFX_TESTS ?= -m "tfx or not slow"
+TFX_TESTS ?= -m "tfx or not slow" --ignore=tests/benchmarks
 VERSIONS := -c 'from importlib.metadata import version; import sys; \
 	print("==", *(f"{name} {version(name)}" for name in sys.argv[1:]))'
 
