@@ -193,6 +193,7 @@ def seeded_run(search: str, seed: int, directory: Path) -> tuple[list[Any], ...]
     return values, list(scores(tuner).values()), weights
 
 
+@pytest.mark.slow
 @every_search
 def test_a_seed_decides_everything_random(search: str, tmp_path: Path) -> None:
     runs = [seeded_run(search, seed, tmp_path / str(i)) for i, seed in enumerate((0, 0, 1))]

@@ -139,6 +139,7 @@ def search(name: str, directory: Path, runs: list[str]) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("name", CRASHING)
 def test_a_crash_at_any_write(

@@ -137,6 +137,7 @@ def test_running_damaged_and_plain_trials(tmp_path: Path) -> None:
     assert hparams(trials["0"])["x"] == pytest.approx(score)
 
 
+@pytest.mark.slow
 def test_it_needs_no_tensorflow(found: Any, tmp_path: Path) -> None:
     """Keras may run on another backend: TensorBoard's own switch takes TensorFlow away."""
     code = f"""
