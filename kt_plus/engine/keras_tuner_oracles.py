@@ -21,7 +21,6 @@ from kt_plus.engine import project
 from kt_plus.engine.arguments import check_whole
 from kt_plus.engine.history import DONE, WAIT, Proposal, Record, Signal
 from kt_plus.engine.oracle import Oracle
-from kt_plus.engine.project import ENDED
 from kt_plus.search_strategies.base import draw_untried, is_untried
 
 
@@ -159,7 +158,7 @@ class HyperbandOracle(Oracle, _KerasTuners):
                 size = math.ceil(len(rounds[0]) / self.factor**round_num)
             taken = {info["past_id"] for info in later}
             left = [self.trials[info["id"]] for info in earlier if info["id"] not in taken]
-            ended = [trial for trial in left if trial.status in ENDED]
+            ended = [trial for trial in left if trial.status in project.ENDED]
             best = self._best_of(ended)
             if best is not None and len(ended) > coming - size:
                 later.append({"past_id": best.trial_id, "id": trial_id})

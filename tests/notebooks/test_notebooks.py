@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-FOLDER = Path(__file__).parents[2] / "notebooks"
+from tests.notebooks.running import FOLDER
+
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 IN_TFX = "05_tfx_pipeline"
 
