@@ -118,7 +118,7 @@ def search(tuner_class: Any, space: Any, given: Data, epochs: int, **settings: A
 def results(options: Any) -> Iterator[tuple[str, str, int, Result]]:
     """Each network in turn."""
     extra = {"inherit_weights": True} if INHERITS else {}
-    for seed in range(options.seeds):
+    for seed in options.seeds:
         given = data(seed)
         yield "by hand", "", seed, train_by_hand(given, options.epochs, seed)
         for name in options.space:
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--space", nargs="+", choices=SPACES, default=[*SPACES])
     parser.add_argument("--trials", type=positive, default=30)
     parser.add_argument("--epochs", type=positive, default=15)
-    parser.add_argument("--seeds", type=positive, default=1)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--search", nargs="+", choices=SEARCHES, default=[*SEARCHES])
     options = parser.parse_args(arguments)
     inherited = "" if INHERITS else " (this version has no inheritance of weights)"

@@ -90,11 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the searches and prints one table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fidelities", description=__doc__)
     parser.add_argument("--configurations", type=positive, default=24)
-    parser.add_argument("--seeds", type=positive, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--ladders", nargs="+", choices=LADDERS, default=[*LADDERS])
     options = parser.parse_args(arguments)
     lines = [["ladder", "seed", "best accuracy", "- full", "cost / full", "seconds / full", "tau"]]
-    for seed in range(options.seeds):
+    for seed in options.seeds:
         full, cost, seconds, _ = search(None, options.configurations, seed)
         lines.append(["none", str(seed), f"{full:.4f}", "", "1", "1", ""])
         for name in options.ladders:
