@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,7 +72,14 @@ class EpochSeeds(keras.callbacks.Callback):
         self._arguments = seed, trial_id, execution
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        keras.utils.set_random_seed(training_seed(*self._arguments, epoch))
+        seed = training_seed(*self._arguments, epoch)
+        if keras.backend.backend() == "tensorflow" and not self.model.run_eagerly:
+            # TensorFlow's own seed would make it prepare all compiled functions anew: seconds, in
+            # each epoch of a large network, for what has been compiled with its seed already.
+            random.seed(seed)
+            np.random.seed(seed)
+        else:
+            keras.utils.set_random_seed(seed)
 
 
 class Checkpointing(keras.callbacks.Callback):
