@@ -64,6 +64,27 @@ def test_the_same_outcome_to_the_last_bit(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("eager")
+def test_an_epoch_does_not_touch_the_seed_of_tensorflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time it is set TensorFlow prepares all compiled functions anew, for seconds."""
+    tensorflow = pytest.importorskip("tensorflow")
+    set_seed, times = tensorflow.random.set_seed, []
+
+    def counted(seed: int) -> None:
+        times.append(seed)
+        set_seed(seed)
+
+    monkeypatch.setattr(tensorflow.random, "set_seed", counted)
+    search(tmp_path / "short")
+    once = len(times)
+    monkeypatch.setitem(FIT, "epochs", 8)
+    search(tmp_path / "long")
+    assert KillAt.epochs == [*range(8)]
+    assert 0 < once == len(times) - once
+
+
+@pytest.mark.usefixtures("eager")
 def test_no_checkpoint_before_its_time(tmp_path: Path) -> None:
     for interval in (3600.0, None):
         with pytest.raises(Killed):
