@@ -24,6 +24,10 @@ LADDERS: dict[str, tuple[int, Any]] = {
     "epochs": (12, kt_plus.fidelity.Epochs(2, 8)),
     "data fraction": (8, kt_plus.fidelity.DataFraction(1 / 6, 1)),
     "resolution": (12, kt_plus.fidelity.Resolution(1 / 2, 1)),
+    "resolution and epochs": (
+        5,
+        [kt_plus.fidelity.Resolution(1 / 2, 1), kt_plus.fidelity.Epochs(4, 8)],
+    ),
     "data fraction and resolution": (
         8,
         [kt_plus.fidelity.DataFraction(1 / 2, 1), kt_plus.fidelity.Resolution(1 / 2, 1)],

@@ -16,6 +16,7 @@ from benchmarks import (
     results,
     scaling,
     strategies,
+    training,
 )
 from benchmarks.methods import Unavailable, parse, spread
 from benchmarks.simulator import Completed, Run
@@ -214,3 +215,15 @@ def test_how_many_epochs_inheritance_needs():
     assert inheritance.reached(steps, 0.5) == 1
     assert inheritance.reached(steps, 0.6) == 4
     assert inheritance.reached(steps, 0.91) is None
+
+
+@pytest.mark.slow
+def test_what_a_search_adds_to_the_training(monkeypatch, capsys):
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(training, "EPOCHS", 1)
+    monkeypatch.setattr(training, "TRIALS", 1)
+    for method in (training.ITSELF, *training.SEARCHES):
+        training.main(["--one", method, "small"])
+    taken = [float(line) for line in capsys.readouterr().out.split()]
+    assert len(taken) == 3
+    assert all(seconds > 0 for seconds in taken)
