@@ -75,13 +75,13 @@ class Reinforce:
     def learn(
         self, controller: Controller, parameters: Array, optimiser: Adam, batch: Batch
     ) -> tuple[Array, Adam]:
-        views, count = controller.views(parameters), len(batch.advantages)
-        told = controller.evaluate(views, batch.choices)
+        count = len(batch.advantages)
+        told = controller.evaluate(parameters, batch.choices)
         ratio = _truncated_ratio(told.log_probability, batch.behaviour)
         weights = np.broadcast_to(
             (ratio * batch.advantages / count)[:, None], batch.behaviour.shape
         )
-        slope = controller.gradient(views, batch.choices, told, weights, self.entropy / count)
+        slope = controller.gradient(told, weights, self.entropy / count)
         return optimiser.climb(parameters, slope)
 
 
@@ -115,19 +115,17 @@ class PPO:
         self, controller: Controller, parameters: Array, optimiser: Adam, batch: Batch
     ) -> tuple[Array, Adam]:
         count, advantages = len(batch.advantages), batch.advantages[:, None]
-        views = controller.views(parameters)
-        told = controller.evaluate(views, batch.choices)
+        told = controller.evaluate(parameters, batch.choices)
         proximal = told.log_probability
         trusted = _truncated_ratio(proximal, batch.behaviour)[:, None] * advantages / count
         for epoch in range(self.epochs):
             if epoch:
-                views = controller.views(parameters)
-                told = controller.evaluate(views, batch.choices)
+                told = controller.evaluate(parameters, batch.choices)
             ratio = np.exp(told.log_probability - proximal)
             # The slope of min(ratio A, clipped ratio A) is 0 beyond the clip (eq. 7).
             free = np.where(advantages > 0, ratio < 1 + self.clip, ratio > 1 - self.clip)
             weights = trusted * ratio * free
-            slope = controller.gradient(views, batch.choices, told, weights, self.entropy / count)
+            slope = controller.gradient(told, weights, self.entropy / count)
             parameters, optimiser = optimiser.climb(parameters, slope)
         return parameters, optimiser
 

@@ -49,20 +49,13 @@ class Cells:
         ordered = is_ordered(dimension) and smoothness > 0.0
         self._bumps = _bumps((lower + upper) / 2, smoothness) if ordered else None
 
-    def logits(self, coefficients: Array) -> Array:
-        """The logits of the parts, a row for each row of coefficients."""
-        spread = coefficients if self._bumps is None else product(coefficients, self._bumps.T)
-        return np.asarray(spread + self.log_widths)
+    def spread(self, coefficients: Array) -> Array:
+        """What the bumps, a row each, make of the parts, a row each."""
+        return coefficients if self._bumps is None else product(self._bumps, coefficients)
 
-    def slopes(self, d_logits: Array) -> Array:
-        """The slopes of the coefficients, from those of the logits."""
-        return d_logits if self._bumps is None else product(d_logits, self._bumps)
-
-    def features(self, cells: Array) -> Array:
-        """What stands for each of the parts where it is fed to the next step: its bumps."""
-        if self._bumps is None:
-            return np.asarray(cells[:, None] == np.arange(self.count), float)
-        return np.asarray(self._bumps[cells])
+    def collect(self, slopes: Array) -> Array:
+        """The slopes of the bumps' rows, from those of the parts' rows."""
+        return slopes if self._bumps is None else product(self._bumps.T, slopes)
 
     def index(self, value: Value) -> int:
         """The part that the value lies in."""

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import math
-import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from kt_plus.engine.dimensions import Dimension
 from kt_plus.engine.history import Record
 from kt_plus.engine.space import Space, Values
 from kt_plus.search_strategies.reinforcement_learning.cells import cells_of
 from kt_plus.search_strategies.reinforcement_learning.choices import Choices
 from kt_plus.search_strategies.reinforcement_learning.linear import product
-from kt_plus.search_strategies.reinforcement_learning.lstm import LSTMStep, State, back, forth
+from kt_plus.search_strategies.reinforcement_learning.lstm import State, Unrolled, back, forth, step
+from kt_plus.search_strategies.reinforcement_learning.parameters import Arrays, Layout
+from kt_plus.search_strategies.reinforcement_learning.softmaxes import Distributions, Softmaxes
 
 Array = np.ndarray
-Parameters = Mapping[str, Array]
 
 
-@dataclass(frozen=True)
-class _Step:
-    """One choice: the step of the LSTM before it, and the distribution that it was drawn from."""
+class _Network(NamedTuple):
+    """The LSTM's part in a `Pass`.
 
-    lstm: LSTMStep | None
-    probabilities: Array
-    log_probabilities: Array
+    Args:
+        fed: Which of `Arrays.inputs` was the input of each step, of shape (steps, trials).
+        inputs: These inputs, of shape (steps, trials, units).
+        steps: What the LSTM made of them.
+    """
+
+    fed: Array
+    inputs: Array
+    steps: Unrolled
 
 
 @dataclass(frozen=True)
@@ -38,20 +40,18 @@ class Pass:
     Args:
         log_probability: Of each choice, given those before it; 0 where it is not counted.
         entropy: Of the distribution that each was drawn from; 0 where it is not counted.
-        steps: What `Controller.gradient` needs.
+        distributions: What each was drawn from.
+        choices: The choices.
+        arrays: The parameters.
+        network: The LSTM's steps, if there is an LSTM.
     """
 
     log_probability: Array
     entropy: Array
-    steps: Mapping[int, _Step]
-
-
-class _Slopes(NamedTuple):
-    """Of what one step hands on to the next: the input, the hidden state, the cell state."""
-
-    x: Array
-    hidden: Array
-    cell: Array
+    distributions: Distributions
+    choices: Choices
+    arrays: Arrays
+    network: _Network | None
 
 
 class Controller:
@@ -63,10 +63,11 @@ class Controller:
     passes it by, and nothing is learnt of it. Without units there is no LSTM, and each
     hyperparameter has a softmax of its own that knows nothing of the others.
 
-    The parameters are one vector, so that the optimiser takes one operation; `views` has
-    the arrays in it. They begin with the same values in every search, those of a
-    hyperparameter told by its name and conditions alone: it may appear at any time.
-    The policy begins as the uniform draw that random search makes.
+    Where the choices are known, as those of trials are, so is each step's input ("teacher
+    forcing"): all but the LSTM's recurrence is then done for all hyperparameters at once,
+    with their parts one under another, and a trial a column. The parameters are one
+    vector (`Layout`). They hold the bumps of ordered hyperparameters, of which embeddings,
+    heads and biases of the parts are made (`Cells.spread`) before anything else.
 
     Args:
         space: The hyperparameters.
@@ -78,50 +79,11 @@ class Controller:
         self.dimensions = space.by_name
         self.units = units
         self.cells = [cells_of(d, smoothness) for d in self.dimensions]
-        self._names = [_identity(d) for d in self.dimensions]
-        self._places: list[tuple[str, tuple[int, ...], slice]] = []
-        self.size = 0
-        for name, shape in self._layout().items():
-            count = math.prod(shape)
-            self._places.append((name, shape, slice(self.size, self.size + count)))
-            self.size += count
+        counts = [cells.count for cells in self.cells]
+        self.layout = Layout(self.dimensions, counts, units)
+        self._softmaxes = Softmaxes(counts)
+        self._log_widths = np.concatenate([[], *(cells.log_widths for cells in self.cells)])
         self._column = {d: i for i, d in enumerate(self.dimensions)}
-
-    def _layout(self) -> dict[str, tuple[int, ...]]:
-        shapes: dict[str, tuple[int, ...]] = {}
-        if self.units:
-            shapes["start"] = (self.units,)
-            shapes["lstm"] = (2 * self.units, 4 * self.units)
-            shapes["lstm bias"] = (4 * self.units,)
-        for name, cells in zip(self._names, self.cells, strict=True):
-            if self.units:
-                shapes["embedding " + name] = (cells.count, self.units)
-                shapes["head " + name] = (self.units, cells.count)
-            shapes["bias " + name] = (cells.count,)
-        return shapes
-
-    def views(self, vector: Array) -> dict[str, Array]:
-        """The arrays in the parameter vector, by name; they share its memory."""
-        return {name: vector[place].reshape(shape) for name, shape, place in self._places}
-
-    def initial(self) -> Array:
-        """The parameters before anything was learnt: heads and biases are 0."""
-        vector = np.zeros(self.size)
-        for name, view in self.views(vector).items():
-            if name.startswith(("embedding ", "start")):
-                view[:] = _drawn(name, view.shape, 1.0)
-            elif name == "lstm":
-                view[:] = _drawn(name, view.shape, self.units**-0.5)
-            elif name == "lstm bias":
-                view[self.units : 2 * self.units] = 1.0  # remember, until taught to forget
-        return vector
-
-    def is_shared(self) -> Array:
-        """Of each parameter, whether it is the network's; else it is a bias of one softmax."""
-        mask = np.zeros(self.size)
-        for name, view in self.views(mask).items():
-            view[:] = not name.startswith("bias ")
-        return mask > 0
 
     def encode(self, space: Space, record: Record) -> Choices:
         """What a trial chose. Values that this space does not hold are taken as not chosen."""
@@ -135,165 +97,135 @@ class Controller:
             counted[0, column] = dimension.name not in (record.unused or ())
         return Choices(cells, active, counted)
 
-    def evaluate(self, parameters: Parameters, choices: Choices) -> Pass:
+    def evaluate(self, parameters: Array, choices: Choices) -> Pass:
         """The log-probability of every choice, given those before it."""
-        count = len(choices.cells)
-        rows = np.arange(count)
-        log_probability, entropy = np.zeros((2, count, len(self.dimensions)))
-        steps: dict[int, _Step] = {}
-        x, state = self._begin(parameters, count)
-        for column in choices.columns:
-            active, chosen = choices.active[:, column], choices.cells[:, column]
-            step, state = self._step(parameters, column, x, state, active)
-            logs = step.log_probabilities
-            log_probability[:, column] = logs[rows, chosen]
-            entropy[:, column] = -np.einsum("ij,ij->i", step.probabilities, logs)
-            x = self._feed(parameters, column, x, chosen, active)
-            steps[column] = step
-        return Pass(log_probability * choices.counted, entropy * choices.counted, steps)
+        arrays, chosen = self._spread(parameters), self._chosen(choices)
+        logits = np.tile((arrays.biases + self._log_widths)[:, None], len(choices.cells))
+        network = self._unroll(arrays, choices) if self.units else None
+        if network is not None:
+            for column, shown in zip(choices.columns, network.steps.shown, strict=True):
+                place = self.layout.places[column]
+                logits[place] += product(arrays.heads[place], shown)
+        told = self._softmaxes.of(logits)
+        logs = told.logs[chosen, np.arange(len(choices.cells))]
+        log_probability, entropy = logs.T * choices.counted, told.entropies.T * choices.counted
+        return Pass(log_probability, entropy, told, choices, arrays, network)
 
-    def gradient(
-        self, parameters: Parameters, choices: Choices, told: Pass, weights: Array, bonus: float
-    ) -> Array:
+    def gradient(self, told: Pass, weights: Array, bonus: float) -> Array:
         """The gradient of sum(weights x log-probability) + bonus x sum(entropy).
 
-        Backpropagation through time, by hand: the loop of `evaluate` from its end.
+        Backpropagation through time, by hand.
 
         Args:
-            parameters: As given to `evaluate`.
-            choices: As given to `evaluate`.
             told: What `evaluate` returned.
             weights: What each choice's log-probability counts, of the shape of `choices.cells`.
             bonus: What the entropies count.
         """
-        vector = np.zeros(self.size)
-        slopes = self.views(vector)
-        after = _Slopes(*np.zeros((3, len(choices.cells), self.units)))
-        inputs, gates = [], []
-        for column in reversed(choices.columns):
-            step = told.steps[column]
-            d_coefficients = self._d_coefficients(column, choices, told, weights, bonus)
-            slopes["bias " + self._names[column]] += d_coefficients.sum(0)
-            if step.lstm is not None:
-                d_gates, after = self._step_back(
-                    parameters, slopes, column, choices, step.lstm, d_coefficients, after
-                )
-                inputs.append(step.lstm.inputs)
-                gates.append(d_gates)
-        if inputs:
-            d_gates = np.concatenate(gates)
-            slopes["lstm"] += product(np.concatenate(inputs).T, d_gates)
-            slopes["lstm bias"] += d_gates.sum(0)
-            slopes["start"] += after.x.sum(0)
+        vector, counted = np.zeros(self.layout.size), told.choices.counted.T
+        slopes, chosen = self.layout.arrays(vector), self._chosen(told.choices)
+        d_logits = self._softmaxes.slopes(
+            told.distributions, chosen, weights.T * counted, bonus * counted
+        )
+        slopes.biases[:] = d_logits.sum(axis=1)
+        if told.network is not None:
+            self._network_slopes(slopes, told, told.network, d_logits)
+        for cells, place in zip(self.cells, self.layout.places, strict=True):
+            slopes.parts[place] = cells.collect(slopes.parts[place])
         return vector
 
-    def _step_back(
-        self,
-        parameters: Parameters,
-        slopes: Parameters,
-        column: int,
-        choices: Choices,
-        step: LSTMStep,
-        d_coefficients: Array,
-        after: _Slopes,
-    ) -> tuple[Array, _Slopes]:
-        """Adds the slopes of one hyperparameter's arrays; those of its gates and before it."""
-        name, active = self._names[column], choices.active[:, column]
-        fed = self.cells[column].features(choices.cells[:, column])
-        passed_by = ~active[:, None]
-        slopes["embedding " + name] += product(fed.T, after.x * active[:, None])
-        slopes["head " + name] += product(step.hidden.T, d_coefficients)
-        d_shown = after.hidden + product(d_coefficients, parameters["head " + name].T)
-        d_gates, d_cell = back(step, (d_shown, after.cell))
-        d_gates *= active[:, None]
-        d_inputs = product(d_gates, parameters["lstm"].T)
-        x = after.x * passed_by + d_inputs[:, : self.units]
-        hidden = _where(active, d_inputs[:, self.units :], after.hidden)
-        return d_gates, _Slopes(x, hidden, _where(active, d_cell, after.cell))
+    def _spread(self, vector: Array) -> Arrays:
+        """The parameters, the bumps of each hyperparameter made parts."""
+        arrays = self.layout.arrays(vector)
+        each = zip(self.cells, self.layout.places, strict=True)
+        parts = [cells.spread(arrays.parts[place]) for cells, place in each]
+        return arrays._replace(parts=np.concatenate(parts) if parts else arrays.parts)
+
+    def _chosen(self, choices: Choices) -> Array:
+        """What was chosen, as places among the parts of all hyperparameters: a row each."""
+        return np.asarray(choices.cells.T + self._softmaxes.starts[:, None])
+
+    def _unroll(self, arrays: Arrays, choices: Choices) -> _Network:
+        """The LSTM's steps: as all choices are known, so are its inputs."""
+        columns, chosen, units = choices.columns, self._chosen(choices), self.units
+        active = choices.active.T[columns]
+        fed, last = np.empty(active.shape, int), np.full(len(choices.cells), len(arrays.parts))
+        for t, column in enumerate(columns):
+            fed[t] = last
+            last = np.where(active[t], chosen[column], last)
+        inputs = arrays.inputs[fed]
+        gates = product(arrays.lstm[:units].T, inputs.swapaxes(1, 2)) + arrays.lstm_bias[:, None]
+        return _Network(fed, inputs, forth(arrays.lstm[units:].T, gates, active))
+
+    def _network_slopes(
+        self, slopes: Arrays, told: Pass, network: _Network, d_logits: Array
+    ) -> None:
+        """Sets the slopes of the LSTM, and those of heads and embeddings."""
+        arrays, steps, units = told.arrays, network.steps, self.units
+        d_shown = np.empty_like(steps.shown)
+        for t, column in enumerate(told.choices.columns):
+            place = self.layout.places[column]
+            slopes.heads[place] = product(d_logits[place], steps.shown[t].T)
+            d_shown[t] = product(arrays.heads[place].T, d_logits[place])
+        d_gates = _in_a_row(back(arrays.lstm[units:].T, steps, d_shown))
+        inputs = network.inputs.reshape(-1, units)
+        slopes.lstm[:units] = product(d_gates, inputs).T
+        slopes.lstm[units:] = product(d_gates, _in_a_row(steps.hidden[:-1]).T).T
+        slopes.lstm_bias[:] = d_gates.sum(axis=1)
+        d_inputs = product(d_gates.T, arrays.lstm[:units].T)
+        sums = _sums(network.fed.ravel(), d_inputs, len(arrays.parts) + 1)
+        slopes.embeddings[:], slopes.start[:] = sums[:-1], sums[-1]
 
     def sample(
-        self, parameters: Parameters, count: int, rng: np.random.Generator, temperature: float
+        self, parameters: Array, count: int, rng: np.random.Generator, temperature: float
     ) -> list[Values]:
         """Configurations drawn from the policy, its logits divided by `temperature`."""
         drawn: list[Values] = [{} for _ in range(count)]
         chances = rng.random((len(self.dimensions), 2, count))
-        x, state = self._begin(parameters, count)
+        arrays = self._spread(parameters)
+        inputs, state = arrays.inputs, (np.zeros((self.units, count)),) * 2
+        x = np.tile(arrays.start, (count, 1))
         for column, dimension in enumerate(self.dimensions):
-            name = dimension.name
+            name, place = dimension.name, self.layout.places[column]
             active = np.array([name not in v and dimension.is_active(v) for v in drawn])
             if not active.any():
                 continue
-            step, state = self._step(parameters, column, x, state, active)
-            chosen = self._choose(column, step, chances[column, 0], temperature)
+            logits, state = self._step(arrays, place, x, state, active)
+            chosen = _choose(logits, self._log_widths[place], chances[column, 0], temperature)
             for i in np.flatnonzero(active):
                 u = float(chances[column, 1, i])
                 drawn[i][name] = self.cells[column].draw(int(chosen[i]), u)
-            x = self._feed(parameters, column, x, chosen, active)
+            x = np.where(active[:, None], inputs[place][chosen], x)
         return drawn
 
-    def _choose(self, column: int, step: _Step, chances: Array, temperature: float) -> Array:
-        widths = self.cells[column].log_widths
-        logits = (step.log_probabilities - widths) / temperature + widths
-        weights = np.exp(logits - logits.max(1, keepdims=True)).cumsum(1)
-        passed = weights < (chances * weights[:, -1])[:, None]
-        return np.asarray(np.minimum(passed.sum(1), self.cells[column].count - 1))
-
-    def _begin(self, parameters: Parameters, count: int) -> tuple[Array, State]:
-        """The input of the first step, and the state before it."""
-        zeros = np.zeros((count, self.units))
-        start = np.broadcast_to(parameters["start"], zeros.shape) if self.units else zeros
-        return start, (zeros, zeros)
-
     def _step(
-        self, parameters: Parameters, column: int, x: Array, state: State, active: Array
-    ) -> tuple[_Step, State]:
-        """The distribution of one hyperparameter, and the state after it."""
-        cells, name, lstm = self.cells[column], self._names[column], None
-        bias = parameters["bias " + name]
-        if self.units:
-            lstm, after = forth(parameters["lstm"], parameters["lstm bias"], x, state)
-            coefficients = product(lstm.hidden, parameters["head " + name]) + bias
-            if active.all():
-                state = after
-            else:
-                state = _where(active, after[0], state[0]), _where(active, after[1], state[1])
-        else:
-            coefficients = np.broadcast_to(bias, (len(active), cells.count))
-        logits = cells.logits(coefficients)
-        logits -= logits.max(axis=1, keepdims=True)
-        logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        return _Step(lstm, np.exp(logs), logs), state
-
-    def _feed(
-        self, parameters: Parameters, column: int, x: Array, chosen: Array, active: Array
-    ) -> Array:
-        """The next input: the embedding of what was chosen."""
-        if not self.units:
-            return x
-        embedding = parameters["embedding " + self._names[column]]
-        return _where(active, product(self.cells[column].features(chosen), embedding), x)
-
-    def _d_coefficients(
-        self, column: int, choices: Choices, told: Pass, weights: Array, bonus: float
-    ) -> Array:
-        counted, step = choices.counted[:, column], told.steps[column]
-        weight = (weights[:, column] * counted)[:, None]
-        p, logs = step.probabilities, step.log_probabilities
-        entropy = told.entropy[:, column, None]
-        d_logits = -weight * p - (bonus * counted)[:, None] * p * (logs + entropy)
-        d_logits[np.arange(len(p)), choices.cells[:, column]] += weight[:, 0]
-        return self.cells[column].slopes(d_logits)
+        self, arrays: Arrays, place: slice, x: Array, state: State, active: Array
+    ) -> tuple[Array, State]:
+        """The logits of one hyperparameter, less its parts' widths, and the state after it."""
+        bias, units = arrays.biases[place, None], self.units
+        if not units:
+            return np.tile(bias, len(x)).T, state
+        gates = product(arrays.lstm[:units].T, x.T) + arrays.lstm_bias[:, None]
+        shown, cell, _ = step(arrays.lstm[units:].T, gates, state)
+        after = np.where(active, shown, state[0]), np.where(active, cell, state[1])
+        return (product(arrays.heads[place], shown) + bias).T, after
 
 
-def _where(active: Array, new: Array, old: Array) -> Array:
-    return new if active.all() else np.where(active[:, None], new, old)
+def _choose(logits: Array, log_widths: Array, chances: Array, temperature: float) -> Array:
+    """The part to which each row's chance in [0, 1) belongs."""
+    logits = logits / temperature + log_widths
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True)).cumsum(axis=1)
+    passed = weights < (chances * weights[:, -1])[:, None]
+    return np.asarray(np.minimum(passed.sum(axis=1), len(log_widths) - 1))
 
 
-def _identity(dimension: Dimension) -> str:
-    """What tells a hyperparameter from all others: its name, and when it is active."""
-    return f"{dimension.name} {dimension.conditions!r} {dimension.size}"
+def _in_a_row(steps: Array) -> Array:
+    """What has the shape (steps, units, sequences), as (units, steps x sequences)."""
+    return np.asarray(steps.swapaxes(0, 1).reshape(steps.shape[1], -1))
 
 
-def _drawn(name: str, shape: tuple[int, ...], scale: float) -> Array:
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
-    return scale * rng.uniform(-1.0, 1.0, shape)
+def _sums(owners: Array, rows: Array, count: int) -> Array:
+    """What the rows of each of `count` owners add up to."""
+    width = rows.shape[1]
+    each = owners[:, None] * width + np.arange(width)
+    sums = np.bincount(each.ravel(), rows.ravel(), count * width)
+    return np.asarray(sums.reshape(count, width))

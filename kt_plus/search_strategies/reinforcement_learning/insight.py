@@ -70,15 +70,16 @@ def policies(space: Space, history: History, settings: Settings, points: int = 5
 def policy_of(learner: Learner) -> Policy:
     """The policy that a learner has come to."""
     controller, space = learner.controller, learner.space
-    views = controller.views(learner.parameters)
-    samples = controller.sample(views, SAMPLES, np.random.default_rng(0), temperature=1.0)
+    rng = np.random.default_rng(0)
+    samples = controller.sample(learner.parameters, SAMPLES, rng, temperature=1.0)
     rows = [controller.encode(space, Record("", values)) for values in samples]
     choices = Choices.stack(rows)
-    told = controller.evaluate(views, choices)
+    told = controller.evaluate(learner.parameters, choices)
     names = _names(controller.dimensions)
     probabilities = {}
     for column in choices.columns:
-        of_each = told.steps[column].probabilities[choices.active[:, column]].mean(axis=0)
+        active, place = choices.active[:, column], controller.layout.places[column]
+        of_each = told.distributions.probabilities[place, active].mean(axis=1)
         labels = controller.cells[column].labels()
         probabilities[names[column]] = dict(zip(labels, of_each.tolist(), strict=True))
     activity = dict(zip(names, choices.active.mean(axis=0).tolist(), strict=True))

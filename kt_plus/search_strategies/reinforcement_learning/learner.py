@@ -69,8 +69,8 @@ class Learner:
     def __init__(self, space: Space, settings: Settings) -> None:
         self.space, self.settings = space, settings
         self.controller = Controller(space, settings.units, settings.smoothness)
-        self.parameters = self.controller.initial()
-        shared = self.controller.is_shared()
+        self.parameters = self.controller.layout.initial()
+        shared = self.controller.layout.is_shared()
         rates = np.where(shared, settings.network_rate, settings.learning_rate)
         self.optimiser = Adam.begin(rates)
         self.baseline = 0.0
@@ -124,7 +124,7 @@ class Learner:
 
     def _take(self, record: Record, chosen_by: Array) -> None:
         choices = self.controller.encode(self.space, record)
-        told = self.controller.evaluate(self.controller.views(chosen_by), choices)
+        told = self.controller.evaluate(chosen_by, choices)
         self.records.append(record)
         self._scores.append(record.fitness if record.status == "completed" else np.nan)
         self._choices.append(choices)

@@ -16,12 +16,12 @@ def product(a: Array, b: Array) -> Array:
     routine for two matrices copies its operands first, so a lone row or column gets a twin.
 
     Args:
-        a: Of shape (n, m).
-        b: Of shape (m, k).
+        a: Of shape (n, m), or a stack of such matrices.
+        b: Of shape (m, k), or a stack of such matrices.
     """
-    rows, columns = len(a), b.shape[1]
+    rows, columns = a.shape[-2], b.shape[-1]
     if rows == 1:
-        a = np.repeat(a, 2, axis=0)
+        a = np.repeat(a, 2, axis=-2)
     if columns == 1:
-        b = np.repeat(b, 2, axis=1)
-    return np.asarray((a @ b)[:rows, :columns])
+        b = np.repeat(b, 2, axis=-1)
+    return np.asarray((a @ b)[..., :rows, :columns])

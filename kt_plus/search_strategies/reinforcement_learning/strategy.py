@@ -74,9 +74,9 @@ class PolicySampling:
             _warn_of_no_choice(space, history)
             return draw_untried(space, history, rng)
         learner = self.learner(space, history)
-        parameters = learner.controller.views(learner.parameters)
+        controller, parameters = learner.controller, learner.parameters
         for temperature in TEMPERATURES:
-            for values in learner.controller.sample(parameters, SAMPLES, rng, temperature):
+            for values in controller.sample(parameters, SAMPLES, rng, temperature):
                 if is_untried(space, history, values):
                     return Proposal(values)
         return draw_untried(space, history, rng)

@@ -35,14 +35,14 @@ def batch_of(controller, values, advantages, behaviour=None) -> Batch:
     rows = [controller.encode(SPACE, Record("", {"a": a, "b": b})) for a, b in values]
     choices = Choices.stack(rows)
     if behaviour is None:
-        told = controller.evaluate(controller.views(controller.initial()), choices)
+        told = controller.evaluate(controller.layout.initial(), choices)
         behaviour = told.log_probability
     return Batch(choices, np.array(advantages, float), behaviour)
 
 
 def probability(controller, parameters, a, b) -> float:
     choices = controller.encode(SPACE, Record("", {"a": a, "b": b}))
-    told = controller.evaluate(controller.views(parameters), choices)
+    told = controller.evaluate(parameters, choices)
     return float(np.exp(told.log_probability.sum()))
 
 
@@ -50,8 +50,8 @@ def probability(controller, parameters, a, b) -> float:
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_good_results_become_likelier_and_bad_ones_less(algorithm, units):
     controller = Controller(SPACE, units, 0.1)
-    start = controller.initial()
-    adam = Adam.begin(np.full(controller.size, 0.02))
+    start = controller.layout.initial()
+    adam = Adam.begin(np.full(controller.layout.size, 0.02))
     batch = batch_of(controller, [(0, 0), (2, 1)], [1.0, -1.0])
     after, _ = algorithm.learn(controller, start, adam, batch)
     assert probability(controller, after, 0, 0) > probability(controller, start, 0, 0)
@@ -60,9 +60,11 @@ def test_good_results_become_likelier_and_bad_ones_less(algorithm, units):
 
 def test_reinforce_is_its_equation():
     controller = Controller(SPACE, 0, 0.1)
-    steps = Steps.begin(np.ones(controller.size))
+    steps = Steps.begin(np.ones(controller.layout.size))
     batch = batch_of(controller, [(0, 1)], [0.7])
-    after, _ = Reinforce(1, entropy=0.0).learn(controller, controller.initial(), steps, batch)
+    after, _ = Reinforce(1, entropy=0.0).learn(
+        controller, controller.layout.initial(), steps, batch
+    )
     # The slope of log p(a) in the logits is 1 - p at the choice, -p elsewhere.
     np.testing.assert_allclose(after[:3], 0.7 * np.array([2 / 3, -1 / 3, -1 / 3]))
     np.testing.assert_allclose(after[3:], 0.7 * np.array([-1 / 2, 1 / 2]))
@@ -74,8 +76,8 @@ def test_reinforce_is_its_equation():
 @pytest.mark.parametrize("algorithm", [Reinforce(1, 0.0), PPO(1, 1, 1, entropy=0.0)])
 def test_results_of_an_older_policy_count_by_the_importance_ratio(algorithm, ratio, counts):
     controller = Controller(SPACE, 0, 0.1)
-    steps = Steps.begin(np.ones(controller.size))
-    start = controller.initial()
+    steps = Steps.begin(np.ones(controller.layout.size))
+    start = controller.layout.initial()
     fresh = batch_of(controller, [(0, 1)], [0.7])
     behaviour = fresh.behaviour - np.array([[np.log(ratio), 0.0]])
     late = batch_of(controller, [(0, 1)], [0.7], behaviour)
@@ -87,19 +89,19 @@ def test_results_of_an_older_policy_count_by_the_importance_ratio(algorithm, rat
 def test_importance_ratios_make_late_results_count_as_fresh_ones_would():
     """Off-policy samples, weighted, have the mean that on-policy samples have unweighted."""
     controller = Controller(SPACE, 0, 0.1)
-    old = controller.initial()
-    now = old + 0.1 * np.random.default_rng(0).normal(size=controller.size)
+    old = controller.layout.initial()
+    now = old + 0.1 * np.random.default_rng(0).normal(size=controller.layout.size)
     values = [(a, b) for a in range(3) for b in range(2)]
     advantages = np.random.default_rng(1).normal(size=6)
-    views = {which: controller.views(vector) for which, vector in (("old", old), ("now", now))}
     choices = batch_of(controller, values, advantages).choices
-    logs = {w: controller.evaluate(v, choices).log_probability for w, v in views.items()}
+    policies = (("old", old), ("now", now))
+    logs = {which: controller.evaluate(v, choices).log_probability for which, v in policies}
 
     def expected_step(sampled_from: str) -> np.ndarray:
-        total = np.zeros(controller.size)
+        total = np.zeros(controller.layout.size)
         for i, (pair, advantage) in enumerate(zip(values, advantages, strict=True)):
             batch = batch_of(controller, [pair], [advantage], logs[sampled_from][i : i + 1])
-            steps = Steps.begin(np.ones(controller.size))
+            steps = Steps.begin(np.ones(controller.layout.size))
             after, _ = Reinforce(1, 0.0).learn(controller, now, steps, batch)
             total += np.exp(logs[sampled_from][i].sum()) * (after - now)
         return total
@@ -110,12 +112,12 @@ def test_importance_ratios_make_late_results_count_as_fresh_ones_would():
 @pytest.mark.parametrize(("advantage", "bound"), [(1.0, 1.2), (-1.0, 0.8)])
 def test_ppo_stops_at_the_clip(advantage, bound):
     controller = Controller(SPACE, 0, 0.1)
-    steps = Steps.begin(np.full(controller.size, 0.01))
+    steps = Steps.begin(np.full(controller.layout.size, 0.01))
     batch = batch_of(controller, [(0, 0)], [advantage])
     moved = []
     for epochs in (1, 5, 500, 1000):
         algorithm = PPO(1, 1, epochs, clip=0.2, entropy=0.0)
-        after, _ = algorithm.learn(controller, controller.initial(), steps, batch)
+        after, _ = algorithm.learn(controller, controller.layout.initial(), steps, batch)
         moved.append(float(np.exp(after[0]) / np.exp(after[:3]).sum() * 3))
     assert 0 < (moved[0] - 1) / (bound - 1) < (moved[1] - 1) / (bound - 1) < 1
     assert moved[2] == moved[3] == pytest.approx(bound, abs=0.01)
@@ -124,7 +126,7 @@ def test_ppo_stops_at_the_clip(advantage, bound):
 def test_entropy_keeps_the_policy_open():
     controller = Controller(SPACE, 0, 0.1)
     sure = np.array([3.0, 0.0, 0.0, 2.0, 0.0])
-    steps = Steps.begin(np.ones(controller.size))
+    steps = Steps.begin(np.ones(controller.layout.size))
     batch = batch_of(controller, [(0, 0)], [0.0])
     after, _ = Reinforce(1, entropy=1.0).learn(controller, sure, steps, batch)
     assert probability(controller, after, 0, 0) < probability(controller, sure, 0, 0)
@@ -176,9 +178,9 @@ def pairs_policy(algorithm, controller) -> dict[tuple[str, str], float]:
         history.put(Record(str(i), values, score, "completed", ended=i))
     strategy = reinforcement_learning(300, algorithm=algorithm, controller=controller)
     learner = strategy.learner(PAIR, history)
-    views, pairs = learner.controller.views(learner.parameters), list(PAIR.enumerate(samples=None))
+    pairs = list(PAIR.enumerate(samples=None))
     rows = [learner.controller.encode(PAIR, Record("", values)) for values in pairs]
-    told = learner.controller.evaluate(views, Choices.stack(rows))
+    told = learner.controller.evaluate(learner.parameters, Choices.stack(rows))
     logs = told.log_probability.sum(axis=1)
     return {(v["a"], v["b"]): float(np.exp(p)) for v, p in zip(pairs, logs, strict=True)}
 

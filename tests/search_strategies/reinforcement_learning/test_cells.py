@@ -61,13 +61,13 @@ def test_drawing_parts_by_their_width_is_drawing_uniformly(dimension):
 
 def test_neighbours_of_a_number_share_what_is_learnt():
     cells = Cells(Numeric("rate", 0.0, 1.0), 0.1)
-    bumps = cells.features(np.arange(32))
+    bumps = cells.spread(np.eye(32))
     shared = bumps @ bumps.T
     assert all(a > b for a, b in pairwise(shared[0, :10]))  # the further, the less
     assert shared[0, 3] > 0.5 * shared[0, 0]
     assert shared[0, 20] < 1e-3 * shared[0, 0]
     np.testing.assert_allclose(bumps.sum(axis=1), 1.0)
-    np.testing.assert_allclose(cells.logits(np.ones((1, 32)))[0], 1.0 - np.log(32))
+    np.testing.assert_allclose(cells.log_widths, -np.log(32))
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_neighbours_of_a_number_share_what_is_learnt():
 )
 def test_categories_and_plain_bins_share_nothing(dimension, smoothness):
     cells = Cells(dimension, smoothness)
-    np.testing.assert_array_equal(cells.features(np.arange(cells.count)), np.eye(cells.count))
+    np.testing.assert_array_equal(cells.spread(np.eye(cells.count)), np.eye(cells.count))
 
 
 def test_parts_are_told_in_words():

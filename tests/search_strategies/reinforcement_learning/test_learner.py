@@ -66,7 +66,7 @@ def test_what_was_kept_and_what_is_folded_afresh_are_the_same_to_the_last_bit(ki
         assert mine.parameters.tobytes() == theirs.parameters.tobytes()
         assert mine.optimiser.square.tobytes() == theirs.optimiser.square.tobytes()
         assert mine.baseline == theirs.baseline
-    assert not np.array_equal(mine.parameters, mine.controller.initial())
+    assert not np.array_equal(mine.parameters, mine.controller.layout.initial())
 
 
 def test_the_kept_may_be_deleted_at_any_moment():
@@ -104,7 +104,7 @@ def test_a_choice_is_compared_with_the_policy_that_made_it():
     for record, behaviour in zip(learner.records, learner._behaviour, strict=True):
         controller = learner.controller
         choices = controller.encode(space, record)
-        told = controller.evaluate(controller.views(parameters[record.trial_id]), choices)
+        told = controller.evaluate(parameters[record.trial_id], choices)
         np.testing.assert_array_equal(behaviour, told.log_probability)
         late += record.ended > record.seen
     assert late > 5
@@ -118,8 +118,7 @@ def test_alone_a_worker_s_results_are_on_policy():
             learner = Learner(space, strategy.settings)
             learner.advance(ended[:-1], [])
             choices = learner.controller.encode(space, ended[-1])
-            views = learner.controller.views(learner.parameters)
-            now = learner.controller.evaluate(views, choices).log_probability
+            now = learner.controller.evaluate(learner.parameters, choices).log_probability
             behaviour = strategy.learner(space, history)._behaviour[-1]
             np.testing.assert_array_equal(behaviour, now)
 
@@ -174,7 +173,7 @@ def test_the_space_may_grow_during_the_search():
     history = History(records)
     column = [d.name for d in large.by_name].index("late")
     learner = strategy.learner(large, history)
-    views = learner.controller.views(learner.parameters)
+    views = learner.controller.layout.views(learner.parameters)
     bias = next(view for name, view in views.items() if "bias late" in name)
     np.testing.assert_array_equal(bias, 0.0)  # nothing is known of it
     for i in range(7, 40):

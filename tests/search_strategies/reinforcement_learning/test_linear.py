@@ -36,3 +36,12 @@ def test_a_product_does_not_depend_on_the_address(rows: int, inner: int, columns
         turned = product(at(i, a), at(j, b_turned).T), product(at(i, a_turned).T, at(j, b))
         found.add(tuple(array.tobytes() for array in (plain, *turned)))
     assert len(found) == 1
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 5), (5, 1), (1, 1), (3, 4)])
+def test_a_stack_is_multiplied_as_its_matrices_are(rows: int, columns: int) -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(rows, 7)), rng.normal(size=(3, 7, columns))
+    stacked = product(a, b)
+    assert stacked.shape == (3, rows, columns)
+    np.testing.assert_array_equal(stacked, [product(a, matrix) for matrix in b])
