@@ -50,11 +50,11 @@ class Cells:
         self._bumps = _bumps((lower + upper) / 2, smoothness) if ordered else None
 
     def spread(self, coefficients: Array) -> Array:
-        """What the bumps, a row each, make of the parts, a row each."""
+        """The parts' coefficients, a row each, of those of the bumps, a row each."""
         return coefficients if self._bumps is None else product(self._bumps, coefficients)
 
     def collect(self, slopes: Array) -> Array:
-        """The slopes of the bumps' rows, from those of the parts' rows."""
+        """The slopes of the bumps' coefficients, of those of the parts'."""
         return slopes if self._bumps is None else product(self._bumps.T, slopes)
 
     def index(self, value: Value) -> int:

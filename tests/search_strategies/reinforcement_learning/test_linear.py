@@ -34,7 +34,11 @@ def test_a_product_does_not_depend_on_the_address(rows: int, inner: int, columns
         plain = product(at(i, a), at(j, b))
         np.testing.assert_allclose(plain, a @ b, rtol=1e-12, atol=1e-12)
         turned = product(at(i, a), at(j, b_turned).T), product(at(i, a_turned).T, at(j, b))
-        found.add(tuple(array.tobytes() for array in (plain, *turned)))
+        # Columns of a wider array, and a stack of matrices, each of them elsewhere.
+        part = product(at(i, np.hstack([a, a]))[:, inner:], at(j, np.hstack([b, b]))[:, columns:])
+        stack = product(at(i, a), at(j, np.stack([b, -b, b])))
+        np.testing.assert_array_equal(stack[0], stack[2])
+        found.add(tuple(array.tobytes() for array in (plain, *turned, part, stack)))
     assert len(found) == 1
 
 
