@@ -20,17 +20,22 @@ Array = np.ndarray
 
 
 class _Network(NamedTuple):
-    """The LSTM's part in a `Pass`.
+    """The LSTM's part in a `Pass`: each trial is the sequence of its own choices.
 
     Args:
-        fed: Which of `Arrays.inputs` was the input of each step, of shape (steps, trials).
+        order: Which hyperparameter is chosen in each step, of shape (steps, trials). Beyond a
+            trial's last choice come some that it has not; nothing depends on these steps.
+        fed: Which of `Arrays.inputs` was the input of each step, of that shape.
         inputs: These inputs, of shape (steps, trials, units).
         steps: What the LSTM made of them.
+        shown: Its output for each hyperparameter, of shape (hyperparameters, trials, units).
     """
 
+    order: Array
     fed: Array
     inputs: Array
     steps: Unrolled
+    shown: Array
 
 
 @dataclass(frozen=True)
@@ -103,9 +108,9 @@ class Controller:
         logits = np.tile((arrays.biases + self._log_widths)[:, None], len(choices.cells))
         network = self._unroll(arrays, choices) if self.units else None
         if network is not None:
-            for column, shown in zip(choices.columns, network.steps.shown, strict=True):
+            for column in choices.columns:
                 place = self.layout.places[column]
-                logits[place] += product(arrays.heads[place], shown)
+                logits[place] += product(arrays.heads[place], network.shown[column].T)
         told = self._softmaxes.of(logits)
         logs = told.logs[chosen, np.arange(len(choices.cells))]
         log_probability, entropy = logs.T * choices.counted, told.entropies.T * choices.counted
@@ -146,27 +151,29 @@ class Controller:
 
     def _unroll(self, arrays: Arrays, choices: Choices) -> _Network:
         """The LSTM's steps: as all choices are known, so are its inputs."""
-        columns, chosen, units = choices.columns, self._chosen(choices), self.units
-        active = choices.active.T[columns]
-        fed, last = np.empty(active.shape, int), np.full(len(choices.cells), len(arrays.parts))
-        for t, column in enumerate(columns):
-            fed[t] = last
-            last = np.where(active[t], chosen[column], last)
+        active, rows, units = choices.active.T, np.arange(len(choices.cells)), self.units
+        longest = max(active.sum(axis=0).max(), 1)
+        order = np.argsort(~active, axis=0, kind="stable")[:longest]
+        fed = np.empty_like(order)
+        fed[0], fed[1:] = len(arrays.parts), self._chosen(choices)[order[:-1], rows]
         inputs = arrays.inputs[fed]
         gates = product(arrays.lstm[:units].T, inputs.swapaxes(1, 2)) + arrays.lstm_bias[:, None]
-        return _Network(fed, inputs, forth(arrays.lstm[units:].T, gates, active))
+        steps = forth(arrays.lstm[units:].T, gates)
+        shown = steps.hidden[active.cumsum(axis=0), :, rows]
+        return _Network(order, fed, inputs, steps, shown)
 
     def _network_slopes(
         self, slopes: Arrays, told: Pass, network: _Network, d_logits: Array
     ) -> None:
         """Sets the slopes of the LSTM, and those of heads and embeddings."""
         arrays, steps, units = told.arrays, network.steps, self.units
-        d_shown = np.empty_like(steps.shown)
-        for t, column in enumerate(told.choices.columns):
+        d_shown = np.zeros_like(network.shown)
+        for column in told.choices.columns:
             place = self.layout.places[column]
-            slopes.heads[place] = product(d_logits[place], steps.shown[t].T)
-            d_shown[t] = product(arrays.heads[place].T, d_logits[place])
-        d_gates = _in_a_row(back(arrays.lstm[units:].T, steps, d_shown))
+            slopes.heads[place] = product(d_logits[place], network.shown[column])
+            d_shown[column] = product(d_logits[place].T, arrays.heads[place])
+        d_hidden = d_shown[network.order, np.arange(len(told.choices.cells))].swapaxes(1, 2)
+        d_gates = _in_a_row(back(arrays.lstm[units:].T, steps, d_hidden))
         inputs = network.inputs.reshape(-1, units)
         slopes.lstm[:units] = product(d_gates, inputs).T
         slopes.lstm[units:] = product(d_gates, _in_a_row(steps.hidden[:-1]).T).T

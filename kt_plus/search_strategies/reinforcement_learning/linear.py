@@ -20,8 +20,8 @@ def product(a: Array, b: Array) -> Array:
         b: Of shape (m, k), or a stack of such matrices.
     """
     rows, columns = a.shape[-2], b.shape[-1]
-    if rows == 1:
-        a = np.repeat(a, 2, axis=-2)
-    if columns == 1:
-        b = np.repeat(b, 2, axis=-1)
+    if rows > 1 and columns > 1:
+        return np.asarray(a @ b)
+    a = np.repeat(a, 2, axis=-2) if rows == 1 else a
+    b = np.repeat(b, 2, axis=-1) if columns == 1 else b
     return np.asarray((a @ b)[..., :rows, :columns])

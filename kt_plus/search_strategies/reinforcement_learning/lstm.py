@@ -17,21 +17,16 @@ class Unrolled(NamedTuple):
     """An LSTM over some sequences: arrays of shape (steps, units, sequences).
 
     Args:
-        active: Whether a sequence takes part in a step, of shape (steps, sequences); else its
-            state passes by.
         gates: i, f, o and g, one under another.
         hidden: The hidden states before each step, and after the last.
         cell: The cell states before each step, and after the last.
-        squashed: The hyperbolic tangents of the cell states to which the steps led.
-        shown: The hidden states to which the steps led.
+        squashed: The hyperbolic tangents of the cell states after each step.
     """
 
-    active: Array
     gates: Array
     hidden: Array
     cell: Array
     squashed: Array
-    shown: Array
 
 
 def step(weights: Array, gates: Array, state: State) -> tuple[Array, Array, Array]:
@@ -61,44 +56,36 @@ def step(weights: Array, gates: Array, state: State) -> tuple[Array, Array, Arra
     return show * squashed, after, squashed
 
 
-def forth(weights: Array, gates: Array, active: Array) -> Unrolled:
-    """All steps, from a state of zeros; see `step`, and `Unrolled` for `active`."""
+def forth(weights: Array, gates: Array) -> Unrolled:
+    """All steps, from a state of zeros; see `step`."""
     steps, width, count = gates.shape
     hidden, cell = np.zeros((2, steps + 1, width // 4, count))
-    squashed, shown = np.empty((2, steps, width // 4, count))
-    everywhere = np.all(active, axis=1)
+    squashed = np.empty_like(cell[1:])
     for t in range(steps):
-        shown[t], cell[t + 1], squashed[t] = step(weights, gates[t], (hidden[t], cell[t]))
-        hidden[t + 1] = shown[t]
-        if not everywhere[t]:
-            for state in (hidden, cell):
-                np.copyto(state[t + 1], state[t], where=~active[t])
-    return Unrolled(active, gates, hidden, cell, squashed, shown)
+        state = hidden[t], cell[t]
+        hidden[t + 1], cell[t + 1], squashed[t] = step(weights, gates[t], state)
+    return Unrolled(gates, hidden, cell, squashed)
 
 
-def back(weights: Array, way: Unrolled, d_shown: Array) -> Array:
-    """The slopes of W x + b of the gates, from those of the hidden states that were shown.
-
-    Where a sequence takes no part in a step, `d_shown` must be 0.
-    """
-    steps, units, count = d_shown.shape
-    gates, active = way.gates.reshape(steps, 4, units, count), way.active[:, None]
+def back(weights: Array, way: Unrolled, d_hidden: Array) -> Array:
+    """The slopes of W x + b of the gates, from those of the hidden states after each step."""
+    steps, units, count = d_hidden.shape
+    gates = way.gates.reshape(steps, 4, units, count)
     admit, keep, show, new = gates.swapaxes(0, 1)
-    # All but the slopes of hidden state and cell state, h' and c', is known before the loop.
+    # What the slopes of h' and c' are multiplied by is known before the loop.
     d_gates = np.empty_like(gates)
-    d_gates[:, 0] = new * admit * (1 - admit) * active
-    d_gates[:, 1] = way.cell[:-1] * keep * (1 - keep) * active
-    d_gates[:, 2] = way.squashed * show * (1 - show) * active
-    d_gates[:, 3] = admit * (1 - new**2) * active
-    through, kept = show * (1 - way.squashed**2) * active, np.where(active, keep, 1.0)
-    d_hidden, d_cell = np.zeros((2, units, count))
+    d_gates[:, 0] = new * admit * (1 - admit)
+    d_gates[:, 1] = way.cell[:-1] * keep * (1 - keep)
+    d_gates[:, 2] = way.squashed * show * (1 - show)
+    d_gates[:, 3] = admit * (1 - new**2)
+    through = show * (1 - way.squashed**2)
+    later, d_cell = np.zeros((2, units, count))
     for t in reversed(range(steps)):
-        d_out = d_hidden + d_shown[t]
-        d_cell = d_cell + d_out * through[t]
+        later += d_hidden[t]
+        d_cell += later * through[t]
         d_gates[t, :2] *= d_cell
-        d_gates[t, 2] *= d_out
+        d_gates[t, 2] *= later
         d_gates[t, 3] *= d_cell
-        d_hidden = product(weights.T, d_gates[t].reshape(4 * units, count))
-        d_hidden += d_out * ~active[t]
-        d_cell *= kept[t]
+        d_cell *= keep[t]
+        later = product(weights.T, d_gates[t].reshape(4 * units, count))
     return d_gates.reshape(way.gates.shape)
