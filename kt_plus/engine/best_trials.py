@@ -29,8 +29,9 @@ def ranked(oracle: Oracle, trials: Sequence[Any], number: int | None) -> list[An
 
 def standing(oracle: Oracle, trial: Any) -> tuple[int, float]:
     """What a completed trial is ranked by, the best first: its rung, then its score."""
-    note, ladder = oracle.notes[trial.trial_id], oracle.ladder
-    rungs_below = 0 if note.full_fidelity or ladder is None else len(ladder) - note.rung
+    note, ladder = oracle.notes.get(trial.trial_id), oracle.ladder
+    whole = note is None or note.full_fidelity or ladder is None
+    rungs_below = 0 if whole else len(ladder) - note.rung
     return rungs_below, -oracle.sign * trial.score
 
 

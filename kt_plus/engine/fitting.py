@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -76,11 +77,12 @@ def data_for(
     return with_data(arguments, data)
 
 
-def copies(callbacks: Any) -> list[Any]:
+def copies(callbacks: Any, copy_all: Callable[[Any], list[Any]]) -> list[Any]:
     """Copies of the user's callbacks: each run of a trial has its own.
 
     Args:
         callbacks: As Keras's `fit` takes them: several, one, or `None`.
+        copy_all: Keras Tuner's way to copy a list of them.
 
     Raises:
         FatalValueError: If one of them cannot be copied.
@@ -89,17 +91,17 @@ def copies(callbacks: Any) -> list[Any]:
         return []
     callbacks = list(callbacks) if isinstance(callbacks, (list, tuple)) else [callbacks]
     try:
-        return copy.deepcopy(callbacks)
-    except Exception:  # which of them is it?
+        return copy_all(callbacks)
+    except FatalValueError as refusal:  # which of them is it?
         for callback in callbacks:
             try:
                 copy.deepcopy(callback)
             except Exception as error:
                 raise FatalValueError(
-                    f"The callback {type(callback).__name__} cannot be copied: {error}. Expected "
-                    "callbacks that copy.deepcopy copies, since each run of a trial has its own. "
-                    "Open files, locks and connections in `on_train_begin` instead of `__init__`, "
-                    "or give it a `__deepcopy__` that returns a new one."
+                    f"{refusal}\nThe callback {type(callback).__name__} cannot be copied: {error}. "
+                    "Expected callbacks that copy.deepcopy copies, since each run of a trial has "
+                    "its own. Open files, locks and connections in `on_train_begin` instead of "
+                    "`__init__`, or give it a `__deepcopy__` that returns a new one."
                 ) from error
         raise
 

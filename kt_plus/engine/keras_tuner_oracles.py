@@ -23,8 +23,11 @@ from kt_plus.engine.history import DONE, WAIT, Proposal, Record, Signal
 from kt_plus.engine.oracle import Oracle
 from kt_plus.search_strategies.base import draw_untried, is_untried
 
+_Bayesian = keras_tuner.oracles.BayesianOptimizationOracle
+_Hyperband = keras_tuner.oracles.HyperbandOracle
 
-class BayesianOptimizationOracle(Oracle, keras_tuner.oracles.BayesianOptimizationOracle):
+
+class BayesianOptimizationOracle(Oracle, _Bayesian):
     """Keras Tuner's Bayesian optimization with a Gaussian process, resumable and without repeats.
 
     See `kt_plus.BayesianOptimization` for its arguments.
@@ -46,7 +49,7 @@ class BayesianOptimizationOracle(Oracle, keras_tuner.oracles.BayesianOptimizatio
         **options: Any,
     ) -> None:
         check_whole("max_trials", max_trials)
-        keras_tuner.oracles.BayesianOptimizationOracle.__init__(
+        _Bayesian.__init__(
             self,
             objective=objective,
             max_trials=max_trials,
@@ -69,7 +72,7 @@ class BayesianOptimizationOracle(Oracle, keras_tuner.oracles.BayesianOptimizatio
         with _trials_as_learnt(self), warnings.catch_warnings():
             # Of its kernel's bounds, which nobody can change here.
             warnings.filterwarnings("ignore", module=r"sklearn\.gaussian_process")
-            answer = keras_tuner.oracles.BayesianOptimizationOracle.populate_space(self, trial_id)
+            answer = _Bayesian.populate_space(self, trial_id)
         values = answer["values"]
         if answer["status"] == "RUNNING" and is_untried(self.space, self.history, values):
             return Proposal(values)
@@ -82,10 +85,7 @@ class BayesianOptimizationOracle(Oracle, keras_tuner.oracles.BayesianOptimizatio
         super().set_state({**state, **{name: getattr(self, name) for name in given}})
 
 
-_KerasTuners = keras_tuner.oracles.HyperbandOracle
-
-
-class HyperbandOracle(Oracle, _KerasTuners):
+class HyperbandOracle(Oracle, _Hyperband):
     """Keras Tuner's Hyperband, whose brackets are rebuilt from its trials after a crash.
 
     See `kt_plus.Hyperband` for its arguments. Two deviations from Keras Tuner's: a bracket that
@@ -108,7 +108,7 @@ class HyperbandOracle(Oracle, _KerasTuners):
         max_consecutive_failed_trials: int = 3,
         **options: Any,
     ) -> None:
-        _KerasTuners.__init__(
+        _Hyperband.__init__(
             self,
             objective=objective,
             max_epochs=max_epochs,
@@ -127,7 +127,7 @@ class HyperbandOracle(Oracle, _KerasTuners):
             return WAIT
         # Hyperband promotes the best of a full round: what is excluded there is the worst.
         with _trials_as_learnt(self, excluded=-np.inf):
-            answer = self._promoted(trial_id) or _KerasTuners.populate_space(self, trial_id)
+            answer = self._promoted(trial_id) or _Hyperband.populate_space(self, trial_id)
         self.knowledge.waiting = answer["status"] == "IDLE"
         if answer["status"] != "RUNNING":
             return WAIT if self.knowledge.waiting else DONE

@@ -115,8 +115,7 @@ class Oracle(keras_tuner.Oracle):
         **options: Any,
     ) -> None:
         check_whole("max_trials", max_trials)
-        keras_tuner.Oracle.__init__(
-            self,
+        super().__init__(
             objective=objective,
             max_trials=max_trials,
             hyperparameters=hyperparameters,

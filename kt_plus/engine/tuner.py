@@ -101,6 +101,7 @@ class Tuner(keras_tuner.Tuner):
         self._searched_with: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._validation_freq = 1
         self._objective_seen = False
+        self._heeded = isinstance(oracle, Oracle)  # it knows what an epoch tells
         check_names(type(self), kwargs)
         check_directory(str(kwargs.get("directory") or "."))
         storage.make_folder(str(kwargs.get("directory") or "."))
@@ -181,7 +182,7 @@ class Tuner(keras_tuner.Tuner):
             results = super().run_trial(trial, *args, **kwargs)
             if INHERIT in values:
                 trial.hyperparameters.values[INHERITED] = told(folder)
-            if isinstance(results, list) and len(results) > 1:
+            if isinstance(results, list) and len(results) > 1 and self._heeded:
                 results = results[: max(self._execution, 1)]  # until it was stopped
                 told_runs = fitting.runs_told(results, self.oracle.objective)
                 trial.hyperparameters.values[RUNS] = told_runs
@@ -196,6 +197,8 @@ class Tuner(keras_tuner.Tuner):
             self._check_metrics(epoch, logs or {})
             return
         self._objective_seen = True
+        if not self._heeded:
+            return
         metrics = {CURVE + objective.name: float(objective.get_value(logs))}
         metrics[EXECUTION] = float(max(self._execution - 1, 0))
         epochs = (getattr(self._fitting, "params", None) or {}).get("epochs")
@@ -395,7 +398,7 @@ class Tuner(keras_tuner.Tuner):
     # Overridden because Keras Tuner's takes lists only, and does not say which of the callbacks
     # cannot be copied, and why.
     def _deepcopy_callbacks(self, callbacks: Any) -> list[Any]:
-        return fitting.copies(callbacks)
+        return fitting.copies(callbacks, super()._deepcopy_callbacks)
 
     # Overridden because Keras Tuner's fails where one name stands under several conditions, and
     # writes all trials into one folder unless Keras runs on TensorFlow.
@@ -429,7 +432,7 @@ class Tuner(keras_tuner.Tuner):
         if self._inheritance is not None and (checkpoints is None or checkpoints.epoch is None):
             inherits = self._inheritance.by(trial)  # one that goes on has weights of its own
         # A subclass of the user's may ask for values elsewhere than in building the model.
-        asked = asked_values(trial, all_known=not _is_users(type(self)))
+        asked = asked_values(trial, all_known=self._heeded and not _is_users(type(self)))
         with inherits, asked as copied:
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
         if isinstance(self._results, keras.callbacks.History) and freq != 1:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import kt_plus
 from tests.integration.small_networks import (
     FEW,
     SEARCHES,
@@ -79,7 +80,8 @@ class Locked(keras.callbacks.Callback):
 
 def test_callbacks_that_cannot_be_copied(tmp_path: Path) -> None:
     tuner = new("kt_plus.RandomSearch", build_model, OBJECTIVE, max_trials=1, directory=tmp_path)
-    with pytest.raises(kt.errors.FatalValueError, match=r"The callback Locked cannot .*lock.*Open"):
+    refusal = r"deep-copyable(?s:.*)The callback Locked cannot .*lock.*Open"
+    with pytest.raises(kt.errors.FatalValueError, match=refusal):
         tuner.search(X, Y, **FIT, callbacks=[keras.callbacks.EarlyStopping(), Locked()])
     Locked.__deepcopy__ = lambda self, memo: Locked()
     tuner.search(X, Y, **FIT, callbacks=Locked())  # one alone, as Keras allows
@@ -91,6 +93,24 @@ def test_callbacks_as_keras_takes_them(callbacks: Any, tmp_path: Path) -> None:
     tuner = new("kt_plus.RandomSearch", build_model, OBJECTIVE, max_trials=1, directory=tmp_path)
     tuner.search(X, Y, **FIT, callbacks=callbacks)
     assert statuses(tuner) == {"COMPLETED"}
+
+
+def test_an_oracle_of_keras_tuners(tmp_path: Path) -> None:
+    oracle = kt.oracles.RandomSearchOracle(OBJECTIVE, max_trials=2, seed=1)
+    tuner = kt_plus.Tuner(oracle, build_model, directory=tmp_path, executions_per_trial=2)
+    tuner.search(X, Y, **FIT)
+    assert [trial.status for trial in oracle.trials.values()] == ["COMPLETED"] * 2
+    best = oracle.get_best_trials()[0]
+    assert best.hyperparameters.values.keys() == {hp.name for hp in oracle.get_space().space}
+    assert accuracy(tuner.get_best_models()[0]) >= best.score  # the mean of both runs
+
+
+def test_trials_that_were_put_into_an_oracle_are_ranked() -> None:
+    oracle = kt_plus.oracles.RandomSearchOracle(OBJECTIVE)
+    for trial_id, score in (("worse", 0.1), ("better", 0.9)):
+        trial = kt.engine.trial.Trial(kt.HyperParameters(), trial_id, "COMPLETED")
+        trial.score, oracle.trials[trial_id] = score, trial
+    assert [trial.trial_id for trial in oracle.get_best_trials(2)] == ["better", "worse"]
 
 
 @some_searches
