@@ -101,13 +101,14 @@ class Tuner(keras_tuner.Tuner):
         self._searched_with: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self._validation_freq = 1
         self._objective_seen = False
-        self._reports_epochs = isinstance(oracle, Oracle)  # Keras Tuner's would not know of them
+        # Asked once, since a worker's `self.oracle` becomes a client of the chief.
+        self._oracle_is_ours = isinstance(oracle, Oracle)
         check_names(type(self), kwargs)
         check_directory(str(kwargs.get("directory") or "."))
         storage.make_folder(str(kwargs.get("directory") or "."))
         if self._is_worker():
             kwargs["overwrite"] = False  # the chief has overwritten, and may be running
-        if isinstance(oracle, Oracle):
+        if self._oracle_is_ours:
             oracle.learn_hooks(hypermodel)
         given = oracle.get_space() if isinstance(oracle, keras_tuner.Oracle) else None
         super().__init__(oracle, hypermodel, **kwargs)
@@ -182,7 +183,7 @@ class Tuner(keras_tuner.Tuner):
             results = super().run_trial(trial, *args, **kwargs)
             if INHERIT in values:
                 trial.hyperparameters.values[INHERITED] = told(folder)
-            if isinstance(results, list) and len(results) > 1 and self._reports_epochs:
+            if isinstance(results, list) and len(results) > 1 and self._oracle_is_ours:
                 results = results[: max(self._execution, 1)]  # until it was stopped
                 told_runs = fitting.runs_told(results, self.oracle.objective)
                 trial.hyperparameters.values[RUNS] = told_runs
@@ -197,7 +198,7 @@ class Tuner(keras_tuner.Tuner):
             self._check_metrics(epoch, logs or {})
             return
         self._objective_seen = True
-        if not self._reports_epochs:
+        if not self._oracle_is_ours:
             return
         metrics = {CURVE + objective.name: float(objective.get_value(logs))}
         metrics[EXECUTION] = float(max(self._execution - 1, 0))
@@ -432,7 +433,7 @@ class Tuner(keras_tuner.Tuner):
         if self._inheritance is not None and (checkpoints is None or checkpoints.epoch is None):
             inherits = self._inheritance.by(trial)  # one that goes on has weights of its own
         # A subclass of the user's may ask for values elsewhere than in building the model.
-        asked = asked_values(trial, all_known=self._reports_epochs and not _is_users(type(self)))
+        asked = asked_values(trial, all_known=self._oracle_is_ours and not _is_users(type(self)))
         with inherits, asked as copied:
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
         if isinstance(self._results, keras.callbacks.History) and freq != 1:
