@@ -1,7 +1,8 @@
 """kt_plus: what Keras Tuner lacks, by changing one word.
 
 `kt_plus.EvolutionarySearch` stands where `keras_tuner.RandomSearch` stood; every
-search of Keras Tuner's is here too, with early stopping, budgets and safe resuming.
+search of Keras Tuner's is here too, with early stopping, budgets and safe resuming. So
+are its other public names, as they are: `import kt_plus as kt` is enough.
 """
 
 from __future__ import annotations
@@ -10,7 +11,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kt_plus import distribute, oracles, results, search_spaces, testing, tuners
+    from keras_tuner import (
+        HyperModel,
+        HyperParameters,
+        Objective,
+        SklearnTuner,
+        applications,
+        synchronized,
+    )
+
+    from kt_plus import distribute, errors, oracles, results, search_spaces, testing, tuners
     from kt_plus.auto_model import AutoModel
     from kt_plus.engine.history import DONE, WAIT, History, Proposal, Record, Verdict
     from kt_plus.engine.oracle import Oracle
@@ -53,8 +63,10 @@ _HOMES = {
     "kt_plus.performance_estimation.inheritance": ("WeightInheritance",),
     "kt_plus.results.html": ("report",),
     "kt_plus.search_strategies.base": ("Strategy",),
+    "keras_tuner": ("HyperModel", "HyperParameters", "Objective", "SklearnTuner", "synchronized"),
 }
 _MODULES = {
+    "applications": "keras_tuner.applications",
     "distribute": "kt_plus.distribute",
     "errors": "kt_plus.errors",
     "fidelity": "kt_plus.performance_estimation.fidelity",
@@ -74,26 +86,33 @@ __all__ = [
     "EvolutionarySearch",
     "GridSearch",
     "History",
+    "HyperModel",
+    "HyperParameters",
     "Hyperband",
+    "Objective",
     "OptunaSearch",
     "Oracle",
     "Proposal",
     "RandomSearch",
     "Record",
     "ReinforcementLearning",
+    "SklearnTuner",
     "Space",
     "Strategy",
     "SuccessiveHalving",
     "Tuner",
     "Verdict",
     "WeightInheritance",
+    "applications",
     "distribute",
+    "errors",
     "fidelity",
     "oracles",
     "report",
     "results",
     "search_spaces",
     "stopping",
+    "synchronized",
     "testing",
     "tuners",
 ]

@@ -1,8 +1,30 @@
-"""Errors that end a search, and tell how to go on."""
+"""Errors that end a search, and tell how to go on; Keras Tuner's own, as they are, beside them."""
 
 from __future__ import annotations
 
-from keras_tuner.errors import FatalError
+from keras_tuner.errors import (
+    FailedTrialError,
+    FatalError,
+    FatalRuntimeError,
+    FatalTypeError,
+    FatalValueError,
+)
+
+__all__ = [
+    "BudgetError",
+    "BuildError",
+    "ChiefLostError",
+    "FailedTrialError",
+    "FatalError",
+    "FatalRuntimeError",
+    "FatalTypeError",
+    "FatalValueError",
+    "ParallelSearchError",
+    "ResultsError",
+    "ResumeError",
+    "SearchEndedError",
+    "StorageError",
+]
 
 
 class StorageError(FatalError, OSError):

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from keras_tuner import SklearnTuner
+
 from kt_plus import oracles
 from kt_plus.engine.arguments import OPTIONS
 from kt_plus.engine.tuner import Tuner
@@ -22,6 +24,7 @@ __all__ = [
     "OptunaSearch",
     "RandomSearch",
     "ReinforcementLearning",
+    "SklearnTuner",
     "SuccessiveHalving",
     "Tuner",
 ]

@@ -6,6 +6,7 @@ import pkgutil
 import subprocess
 import sys
 
+import keras_tuner
 import pytest
 
 import kt_plus
@@ -93,6 +94,20 @@ print(sorted(heavy & set(sys.modules)))
 def test_every_public_name_is_there(name):
     assert getattr(kt_plus, name) is not None
     assert name in dir(kt_plus)
+
+
+@pytest.mark.parametrize("module", ["", "errors", "oracles", "tuners"])
+def test_kt_plus_has_every_name_of_keras_tuner(module):
+    theirs = getattr(keras_tuner, module) if module else keras_tuner
+    ours = getattr(kt_plus, module) if module else kt_plus
+    inner = {"engine", "src"}  # not documented
+    names = {name for name in dir(theirs) if not name.startswith("_")} - inner
+    assert len(names) >= 4
+    assert names <= set(ours.__all__)
+    for name in names - {"errors", "oracles", "tuners"}:
+        found = getattr(ours, name)
+        bases = (keras_tuner.Tuner, keras_tuner.Oracle)
+        assert found is getattr(theirs, name) or issubclass(found, bases)
 
 
 def test_a_name_that_does_not_exist_is_an_attribute_error():
