@@ -68,6 +68,7 @@ _HOMES = {
 _MODULES = {
     "applications": "keras_tuner.applications",
     "distribute": "kt_plus.distribute",
+    "engine": "kt_plus.engine",
     "errors": "kt_plus.errors",
     "fidelity": "kt_plus.performance_estimation.fidelity",
     "oracles": "kt_plus.oracles",

@@ -110,6 +110,22 @@ def test_kt_plus_has_every_name_of_keras_tuner(module):
         assert found is getattr(theirs, name) or issubclass(found, bases)
 
 
+def test_the_names_of_keras_tuners_engine_are_there_too():
+    code = """
+import keras_tuner
+import kt_plus as kt
+assert kt.engine.trial.TrialStatus is keras_tuner.engine.trial.TrialStatus
+assert kt.engine.hyperparameters.HyperParameters is kt.HyperParameters
+assert kt.engine.hypermodel.HyperModel is kt.HyperModel
+assert kt.engine.tuner.Tuner is kt.Tuner
+assert kt.engine.oracle.Oracle is kt.Oracle
+assert issubclass(kt.Tuner, kt.engine.base_tuner.BaseTuner)
+assert not hasattr(kt.engine, "trials")
+print("there")
+"""
+    assert run(code) == "there"
+
+
 def test_a_name_that_does_not_exist_is_an_attribute_error():
     with pytest.raises(AttributeError, match="module 'kt_plus' has no attribute 'Evolution'"):
         _ = kt_plus.Evolution
