@@ -307,6 +307,10 @@ class Oracle(keras_tuner.Oracle):
         self.budget.pause()
         self._display.close()
 
+    def clear_bar(self) -> None:
+        """Makes room for something to be printed, until the bar is next shown."""
+        self._display.clear()
+
     def learn_from_earlier_projects(self) -> None:
         """Puts the trials of earlier projects before the first of this search."""
         if self.earlier_projects and not len(self.history):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +55,15 @@ class Progress:
         self._count_saved(trial)
         if self.verbose == 1:
             if trial.status in ("FAILED", "INVALID"):
-                reason = (trial.message or "no reason given").strip().splitlines()[-1]
-                self._open().write(f"Trial {trial.trial_id} has failed: {reason}")
+                self._open().write(f"Trial {trial.trial_id} has failed: {_reason(trial.message)}")
             self._show()
         elif self.verbose and trial.trial_id in self._tables.trial_start:
             self._tables.on_trial_end(trial)
+
+    def clear(self) -> None:
+        """Takes the bar off the screen until it is next shown: something will be printed."""
+        if self._bar is not None:
+            self._bar.clear()
 
     def close(self) -> None:
         """Ends the bar, and leaves it on the screen."""
@@ -114,6 +119,16 @@ def open_bar(total: int | None, ended: int = 0) -> Any:
         from tqdm.auto import tqdm
 
         return tqdm(total=total, initial=ended, desc="Trials", bar_format=FORMAT, mininterval=0.2)
+
+
+def _reason(message: str | None) -> str:
+    """What was raised, in one line, from a traceback or a message of one or several lines."""
+    lines = (message or "no reason given").strip().splitlines()
+    frames = [i for i, line in enumerate(lines) if line.startswith("  File ")]
+    after = lines[frames[-1] + 1 :] if frames else lines
+    while frames and len(after) > 1 and after[0][:1].isspace():
+        after = after[1:]  # the source, and the marks below it
+    return textwrap.shorten(" ".join(after), 200, placeholder=" ...")
 
 
 def _clock(seconds: float) -> str:

@@ -396,6 +396,15 @@ class Tuner(keras_tuner.Tuner):
                 model.build_from_config(config)
             model.load_weights(self._get_checkpoint_fname(trial_id))
 
+    # Overridden because Keras Tuner prints the traceback of a failed trial behind the bar.
+    def _run_and_update_trial(self, trial: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            super()._run_and_update_trial(trial, *args, **kwargs)
+        except Exception:
+            if isinstance(self.oracle, Oracle):
+                self.oracle.clear_bar()
+            raise
+
     # Overridden because Keras Tuner's takes lists only, and does not say which of the callbacks
     # cannot be copied, and why.
     def _deepcopy_callbacks(self, callbacks: Any) -> list[Any]:

@@ -137,6 +137,24 @@ def test_one_bar(fit: dict[str, Any], tmp_path: Path, capfd: pytest.CaptureFixtu
     assert "Search: Running Trial" not in printed.out
 
 
+def test_a_failed_trial_is_told_beside_the_bar(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Fails(kt_plus.RandomSearch):
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
+            if trial.trial_id == "1":
+                raise ValueError("Not as many:\n 51 inputs\n    3 targets")
+            return 1.0
+
+    Fails(build_model, max_trials=3, directory=tmp_path).search()
+    printed = capfd.readouterr()
+    before = printed.err.partition("Traceback (most recent call last)")[0]
+    assert "Trials 0/3" in before
+    assert before.rpartition("\r")[2].strip() == ""  # the traceback has lines of its own
+    assert "Trial 1 has failed: ValueError: Not as many: 51 inputs 3 targets" in printed.out
+    assert "Trials 3/3" in printed.err.rpartition("\r")[2]
+
+
 def test_the_tables_of_keras_tuner(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     tuner = new("kt_plus.RandomSearch", build_model, objective="val_loss", directory=tmp_path)
     tuner.search(X, Y, **{**FIT, "verbose": 2})
