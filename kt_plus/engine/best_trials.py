@@ -60,6 +60,14 @@ def check_kept(trials: Sequence[Any], checkpoints: Sequence[str]) -> None:
     kept = [storage.exists(path) for path in checkpoints]
     if not all(kept):
         number = kept.index(False)
+        if number == 0:  # the best is never removed
+            raise RuntimeError(
+                f"The best trial, {trials[0].trial_id}, has no saved weights: {checkpoints[0]} is "
+                "not there. Expected what Keras's `fit` saves in a search, in this project and "
+                "from this working directory. If a `run_trial` or `fit` of your own trains, let it "
+                "pass on `callbacks`, or override `save_model` and `load_model`; the best values "
+                "are still told by `get_best_hyperparameters()`."
+            )
         raise RuntimeError(
             f"The models of the best {len(trials)} trials were asked for, and that of trial "
             f"{trials[number].trial_id} is no longer there. Expected at most {number}: the "

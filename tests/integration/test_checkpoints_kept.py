@@ -163,6 +163,19 @@ def test_models_that_were_removed_are_told(tmp_path: Path) -> None:
         tuner.get_best_models(3)
 
 
+def test_a_training_of_ones_own_that_has_saved_no_weights_is_told(tmp_path: Path) -> None:
+    class Untold(kt_plus.RandomSearch):
+        def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
+            return float(trial.hyperparameters.get("units"))
+
+    tuner = Untold(build_model, max_trials=2, directory=tmp_path, project_name="p")
+    tuner.search(verbose=0)
+    with raises_in_three_parts(
+        RuntimeError, happened="no saved weights", expected="Expected what Keras's `fit` saves"
+    ):
+        tuner.get_best_models()
+
+
 @pytest.mark.parametrize("keep", [0, -1, 1.5, None, True, "some"])
 def test_bad_numbers_of_checkpoints(keep: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"keep_checkpoints=.* was given. Expected how many"):
