@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -31,7 +32,7 @@ class Budget:
         """
         seconds = max_time.total_seconds() if isinstance(max_time, timedelta) else max_time
         for name, limit in (("max_time", seconds), ("max_epochs_total", max_epochs_total)):
-            number = isinstance(limit, (int, float)) and not isinstance(limit, bool)
+            number = isinstance(limit, numbers.Real) and not isinstance(limit, bool)
             if limit is not None and not (number and limit > 0):
                 raise ValueError(
                     f"{name}={limit!r} was given. Expected a number above 0. "

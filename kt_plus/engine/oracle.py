@@ -344,7 +344,7 @@ class Oracle(keras_tuner.Oracle):
         if not self.initial_configurations:
             return None
         place = sum(1 for t in self.start_order if self.notes[t].initial is not None)
-        if place == len(self.initial_configurations):
+        if place >= len(self.initial_configurations):  # fewer may be given when it goes on
             return None
         return place, Proposal(self.space.check(self.initial_configurations[place]))
 

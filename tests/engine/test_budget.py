@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from kt_plus.engine import budget as budget_module
@@ -95,3 +96,7 @@ def test_an_impossible_time_is_refused(limit):
 def test_an_impossible_number_of_epochs_is_refused(limit):
     with raises_in_three_parts(ValueError, happened="max_epochs_total=", expected="above 0"):
         Budget.of(None, limit)
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert Budget.of(np.float32(10), np.int64(3)) == Budget.of(10, 3)

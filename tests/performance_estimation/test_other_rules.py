@@ -284,6 +284,13 @@ class TestDivergence:
         assert Divergence().judge(running(-2.3, -1e34), History()).stop
         assert not Divergence().judge(running(0.0, -0.0), History()).stop
 
+    def test_a_score_that_begins_at_0_has_no_size_to_diverge_by(self):
+        verdict = Divergence().judge(running(0.0, -0.02), History())  # as Cohen's kappa may
+        assert not verdict.stop
+        assert "no range yet" in verdict.reason
+        assert Divergence().judge(running(0.0, -0.02, math.nan), History()).stop
+        assert Divergence().judge(running(0.0, -20.4), self.OTHERS).stop
+
     def test_accuracies_never_explode(self):
         rng = np.random.default_rng(0)
         history = History(finished(*map(tuple, rng.random((5, 10)).tolist())))

@@ -66,7 +66,7 @@ class Divergence(Stopper):
     Far worse is a drop below the curve's first value by `factor` times what is usual: the
     range from worst to best of a completed trial (the median of all), or what the trial
     itself has gained, if that is more. Until a trial has completed, the size of the first
-    value stands for the range.
+    value stands for the range; if that is 0, no finite drop is far.
 
     Args:
         factor: By how many such ranges the value must have dropped.
@@ -96,6 +96,8 @@ class Divergence(Stopper):
         if last >= first:
             return Verdict(False, f"no worse than at first, {history.show(first)}")
         usual = max(max(finite) - first, _usual_range(history) or abs(first))
+        if not usual:
+            return Verdict(False, "no range yet that a drop could be compared with")
         limit = first - self.factor * usual
         return Verdict(
             last < limit,
