@@ -415,6 +415,3 @@ def test_a_strategy_that_waits_is_asked_again_when_something_has_changed(tmp_pat
     oracle.end_trial(trial)
     assert oracle.create_trial("two").status == "RUNNING"
     assert asked == [0, 1, 1]
-
-
-
