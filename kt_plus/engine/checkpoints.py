@@ -121,8 +121,7 @@ class Checkpoints:
 
     def restore(self, model: Any) -> bool:
         """Gives the model the saved state; whether that was possible."""
-        if not model.built and self.meta["build_config"] is not None:
-            model.build_from_config(self.meta["build_config"])
+        build(model, self.meta["build_config"])
         if model.optimizer is not None and not model.optimizer.built and model.built:
             model.optimizer.build(model.trainable_variables)
         variables = state_of(model)
@@ -201,6 +200,21 @@ class Checkpoints:
         if best["link"] is not None:
             storage.link(os.path.join(folder, best["link"]), self.best.path)
         self.best.value = best["value"]
+
+
+def build(model: Any, config: dict[str, Any] | None) -> None:
+    """Makes the weights of a model that has none before its first call.
+
+    Args:
+        model: The model, built or not.
+        config: What Keras tells of how it was built: `model.get_build_config()`.
+    """
+    if model.built or config is None:
+        return
+    model.build_from_config(config)
+    # With a subclass of `keras.Model` it builds the layers, and leaves the model's own mark unset.
+    if model.layers and all(layer.built for layer in model.layers):
+        model.built = True
 
 
 def state_of(model: Any) -> list[Any]:

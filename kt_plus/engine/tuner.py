@@ -16,7 +16,7 @@ from keras_tuner.engine.tuner import maybe_distribute
 from kt_plus.engine import best_trials, fitting, project, retraining, rungs, storage
 from kt_plus.engine.arguments import check_directory, check_folds, check_interval, check_names
 from kt_plus.engine.checkpoint_callbacks import BestEpoch, Checkpointing, EpochSeeds
-from kt_plus.engine.checkpoints import Checkpoints, size_of
+from kt_plus.engine.checkpoints import Checkpoints, build, size_of
 from kt_plus.engine.exploration import (
     asked_values,
     explore,
@@ -391,9 +391,7 @@ class Tuner(keras_tuner.Tuner):
         with maybe_distribute(self.distribution_strategy), warnings.catch_warnings():
             # Keras has weights to load, and misses those of the optimizer.
             warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
-            config = storage.read_json(self._get_build_config_fname(trial_id))
-            if config is not None and not model.built:
-                model.build_from_config(config)
+            build(model, storage.read_json(self._get_build_config_fname(trial_id)))
             model.load_weights(self._get_checkpoint_fname(trial_id))
 
     # Overridden because Keras Tuner prints the traceback of a failed trial behind the bar.

@@ -114,6 +114,32 @@ def test_another_network_begins_anew(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("eager")
+def test_a_model_that_is_built_by_its_first_call_goes_on_too(tmp_path: Path) -> None:
+    class Network(keras.Model):
+        def __init__(self, units: int) -> None:
+            super().__init__()
+            self.hidden = keras.layers.Dense(units, activation="relu")
+            self.out = keras.layers.Dense(2, activation="softmax")
+
+        def call(self, inputs: Any) -> Any:
+            return self.out(self.hidden(inputs))
+
+    def build(hp: Any) -> Network:
+        model = Network(hp.Int("units", 4, 16))
+        model.compile("adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    whole = search(tmp_path / "whole", hypermodel=build)
+    with pytest.raises(Killed):
+        search(tmp_path / "killed", 2, hypermodel=build)
+    resumed = search(tmp_path / "killed", hypermodel=build)
+    assert KillAt.epochs == [2, 3]
+    assert resumed.oracle.history[0].curve == whole.oracle.history[0].curve
+    loss = resumed.get_best_models()[0].evaluate(*VALIDATION, verbose=0)[0]
+    assert loss == pytest.approx(resumed.oracle.trials["0"].score, rel=1e-6)
+
+
+@pytest.mark.usefixtures("eager")
 def test_a_damaged_checkpoint_begins_anew(tmp_path: Path) -> None:
     with pytest.raises(Killed):
         search(tmp_path, 2)
