@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kt_plus.engine import storage
-from kt_plus.engine.checkpoints import Checkpoints, state_of
+from kt_plus.engine.checkpoints import Checkpoints, mark_built, state_of
 from kt_plus.engine.seeds import training_seed
 
 COUNTS = ("best", "best_epoch", "cooldown_counter", "stopped_epoch", "wait")
@@ -55,6 +55,7 @@ class BestEpoch(keras.callbacks.Callback):
 
     def _save(self) -> None:
         with storage.replaced(self.path) as partial:
+            mark_built(self.model)  # a `train_step` may call its layers only
             self.model.save_weights(partial)
 
 

@@ -121,6 +121,14 @@ class Checkpoints:
 
     def restore(self, model: Any) -> bool:
         """Gives the model the saved state; whether that was possible."""
+        if _has_more_optimizers(model):
+            warnings.warn(
+                "The model has optimizers besides the one that it was compiled with, whose states "
+                "no checkpoint holds. The trial begins at its first epoch.",
+                stacklevel=2,
+            )
+            self.best.value = None
+            return False
         build(model, self.meta["build_config"])
         if model.optimizer is not None and not model.optimizer.built and model.built:
             model.optimizer.build(model.trainable_variables)
@@ -209,12 +217,21 @@ def build(model: Any, config: dict[str, Any] | None) -> None:
         model: The model, built or not.
         config: What Keras tells of how it was built: `model.get_build_config()`.
     """
-    if model.built or config is None:
-        return
-    model.build_from_config(config)
-    # With a subclass of `keras.Model` it builds the layers, and leaves the model's own mark unset.
-    if model.layers and all(layer.built for layer in model.layers):
+    if config is not None and not model.built:
+        model.build_from_config(config)
+    mark_built(model)
+
+
+def mark_built(model: Any) -> None:
+    """Says of a subclassed model that it is built if its layers are: Keras does not always."""
+    if not model.built and model.layers and all(layer.built for layer in model.layers):
         model.built = True
+
+
+def _has_more_optimizers(model: Any) -> bool:
+    """Whether a training step of the model's own may use others, as that of a GAN does."""
+    kind = keras.optimizers.Optimizer
+    return any(isinstance(o, kind) and o is not model.optimizer for o in vars(model).values())
 
 
 def state_of(model: Any) -> list[Any]:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import keras
+import keras_tuner
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import kt_plus
 from tests.integration.small_networks import VALIDATION, X, Y, build_model
@@ -137,6 +139,54 @@ def test_a_model_that_is_built_by_its_first_call_goes_on_too(tmp_path: Path) -> 
     assert resumed.oracle.history[0].curve == whole.oracle.history[0].curve
     loss = resumed.get_best_models()[0].evaluate(*VALIDATION, verbose=0)[0]
     assert loss == pytest.approx(resumed.oracle.trials["0"].score, rel=1e-6)
+
+
+class Adversaries(keras.Model):
+    """Two networks with an optimizer each, as in a GAN: the model itself is never called."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        shape = keras.Input(X.shape[1:])
+        self.one = keras.Sequential([shape, keras.layers.Dense(units)])
+        self.other = keras.Sequential([shape, keras.layers.Dense(units)])
+        self.one_optimizer, self.other_optimizer = keras.optimizers.Adam(), keras.optimizers.Adam()
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        x = tf.cast(data[0], "float32")
+        with tf.GradientTape(persistent=True) as tape:
+            loss = tf.reduce_mean((self.one(x) - self.other(x) - 1.0) ** 2)
+        for network, optimizer in (
+            (self.one, self.one_optimizer),
+            (self.other, self.other_optimizer),
+        ):
+            weights = network.trainable_variables
+            optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return {"distance": loss}
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_model_with_optimizers_of_its_own_begins_anew(tmp_path: Path) -> None:
+    def build(hp: Any) -> Adversaries:
+        model = Adversaries(hp.Int("units", 2, 4))
+        model.compile()
+        return model
+
+    def attempt(kill_at: int | None) -> Any:
+        KillAt.place = kill_at
+        KillAt.epochs.clear()
+        goal = keras_tuner.Objective("distance", "min")
+        options = {"checkpoint_interval": 0, "directory": tmp_path, "project_name": "p"}
+        tuner = kt_plus.RandomSearch(build, goal, max_trials=1, seed=0, **options)
+        tuner.search(X, Y, callbacks=[KillAt()], epochs=4, batch_size=16, verbose=0)
+        return tuner
+
+    with pytest.raises(Killed):
+        attempt(2)
+    with pytest.warns(UserWarning, match="optimizers besides the one"):
+        tuner = attempt(None)
+    assert KillAt.epochs == [0, 1, 2, 3]
+    best = tuner.get_best_models()[0]
+    assert np.abs(best.one.get_weights()[1] - best.other.get_weights()[1]).max() > 0.01
 
 
 @pytest.mark.usefixtures("eager")
