@@ -171,10 +171,10 @@ class SearchConfig:
 
 def searches() -> dict[str, type]:
     """The searches of kt_plus by their names in a configuration."""
-    names = [name for name in kt_plus.tuners.__all__ if name != "Tuner"]
-    return {
-        re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower(): getattr(kt_plus, name) for name in names
-    }
+    listed = {name: getattr(kt_plus.tuners, name) for name in kt_plus.tuners.__all__}
+    tuner = kt_plus.Tuner
+    ours = {n: kind for n, kind in listed.items() if issubclass(kind, tuner) and kind is not tuner}
+    return {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", n).lower(): kind for n, kind in ours.items()}
 
 
 def _arguments_of(search: Any) -> list[str]:
