@@ -122,13 +122,10 @@ class Checkpoints:
     def restore(self, model: Any) -> bool:
         """Gives the model the saved state; whether that was possible."""
         if _has_more_optimizers(model):
-            warnings.warn(
+            return self._begin_anew(
                 "The model has optimizers besides the one that it was compiled with, whose states "
-                "no checkpoint holds. The trial begins at its first epoch.",
-                stacklevel=2,
+                "no checkpoint holds."
             )
-            self.best.value = None
-            return False
         build(model, self.meta["build_config"])
         if model.optimizer is not None and not model.optimizer.built and model.built:
             model.optimizer.build(model.trainable_variables)
@@ -137,16 +134,19 @@ class Checkpoints:
         dtypes = self.meta["dtypes"]
         now = [(tuple(v.shape), keras.backend.standardize_dtype(v.dtype)) for v in variables]
         if not model.built or now != [(a.shape, d) for a, d in zip(arrays, dtypes, strict=True)]:
-            warnings.warn(
+            return self._begin_anew(
                 f"The checkpoint in {self.folder} is of another network than the one that is "
-                "built now. The trial begins at its first epoch.",
-                stacklevel=2,
+                "built now."
             )
-            self.best.value = None
-            return False
         for variable, array in zip(variables, arrays, strict=True):
             variable.assign(array)
         return True
+
+    def _begin_anew(self, why: str) -> bool:
+        """Warns of it, and forgets the best epoch; always false."""
+        warnings.warn(f"{why} The trial begins at its first epoch.", stacklevel=3)
+        self.best.value = None
+        return False
 
     def best_weights_of(self, name: str) -> list[np.ndarray] | None:
         """The arrays that a callback had kept."""
