@@ -17,6 +17,7 @@ from typing import Any
 from keras_tuner.engine.trial import Trial
 
 from kt_plus.engine import storage
+from kt_plus.engine.checkpoints import build
 from kt_plus.engine.ledger import RESERVED, Note
 from kt_plus.performance_estimation.inheritance import Report, UnreadableModel, WeightInheritance
 from kt_plus.performance_estimation.inheritance.keras_models import check_readable, read
@@ -73,8 +74,7 @@ class Inheritance:
         if network is None:
             return
         try:
-            if not model.built and self._shapes is not None:
-                model.build_from_config(self._shapes)
+            build(model, self._shapes)
             report = self._options.transfer(network, model)
         except UnreadableModel as error:
             self._begin_anew(str(error))
