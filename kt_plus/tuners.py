@@ -50,7 +50,8 @@ class EvolutionarySearch(Tuner):
     Args:
         hypermodel: A function from `HyperParameters` to a compiled Keras model, or a
             `keras_tuner.HyperModel`.
-        objective: The name of a metric, a `keras_tuner.Objective`, or a list of them.
+        objective: The name of a metric or loss of Keras, a `keras_tuner.Objective` for any
+            other, or a list of them.
         max_trials: The number of trials at most.
         seed: The seed, 0 included, of proposals, weights and data order.
         hyperparameters: A `keras_tuner.HyperParameters` that overrides or holds the space.

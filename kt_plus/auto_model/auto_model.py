@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+import keras_tuner
 from numpy.typing import NDArray
 
 from kt_plus.auto_model import baselines, report
@@ -27,8 +28,16 @@ from kt_plus.auto_model.inputs import KINDS, Inputs
 from kt_plus.auto_model.metrics import Comparison, losses, summary
 from kt_plus.auto_model.project import Project, fingerprint
 from kt_plus.auto_model.reading import Examples, read, read_examples, read_validation
-from kt_plus.auto_model.search import Search, Space, Training, checked_space, make_space
+from kt_plus.auto_model.search import (
+    Search,
+    Space,
+    Training,
+    checked_space,
+    make_space,
+    single_objective,
+)
 from kt_plus.auto_model.task import NAMES, Task, check_name, label_array
+from kt_plus.engine.objectives import direction_of
 
 Array = NDArray[Any]
 
@@ -70,7 +79,8 @@ class AutoModel:
         minutes: The minutes that `fit` may take, final training included: 10 if no budget is
             given. Interruptions are not counted.
         objective: What trials are compared by: "val_loss", or another metric of the space's models
-            such as "val_accuracy".
+            such as "val_accuracy". A metric that Keras does not have needs a `kt_plus.Objective`
+            with its direction.
         space: What makes the search space: `kt_plus.search_spaces.ChainSpace` by default, or
             anything that takes `input_shape, num_outputs, task=, data=, preprocessing=` and returns
             a `keras_tuner.HyperModel`.
@@ -103,7 +113,7 @@ class AutoModel:
         max_trials: int | None = None,
         max_epochs: int | None = None,
         minutes: float | None = None,
-        objective: str = "val_loss",
+        objective: str | keras_tuner.Objective = "val_loss",
         space: Space | None = None,
         ensemble: int | None = None,
         seed: int | None = None,
@@ -118,6 +128,7 @@ class AutoModel:
         self._project = {"directory": str(directory), "project_name": project_name}
         self._overwrite = overwrite
         self.allowance = Allowance(**self._limits)
+        single_objective(objective)  # an unknown direction is an error before there are data
         self.objective, self.space, self.seed = objective, checked_space(space), seed
         self.ensemble = checked_number(ensemble)
         self.task: Any = None
@@ -267,9 +278,10 @@ class AutoModel:
             Task.from_config(state["task"]),
             Inputs.from_config(state["inputs"]),
         )
-        auto.objective, auto.members, auto.held_out = (
-            state[name] for name in ("objective", "networks", "held_out")
-        )
+        auto.members, auto.held_out = state["networks"], state["held_out"]
+        auto.objective = name = state["objective"]
+        if "direction" in state and direction_of(name) != state["direction"]:
+            auto.objective = keras_tuner.Objective(name, state["direction"])
         auto.comparisons = [Comparison(**comparison) for comparison in state["comparisons"]]
         auto._model = project.load_model()
         return auto
@@ -345,7 +357,8 @@ class AutoModel:
         project.save(
             task=self.task.get_config(),
             inputs=self.inputs.get_config(),
-            objective=self.objective,
+            objective=self.search.training.objective.name,
+            direction=self.search.direction,
             networks=self.members,
             held_out=self.held_out,
             comparisons=[vars(comparison) for comparison in self.comparisons],

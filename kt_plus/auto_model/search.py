@@ -15,6 +15,7 @@ from kt_plus.auto_model.inputs import Inputs
 from kt_plus.auto_model.project import Project
 from kt_plus.auto_model.task import Task
 from kt_plus.engine.arguments import check_whole
+from kt_plus.engine.objectives import resolve
 from kt_plus.tuners import EvolutionarySearch
 
 Space = Callable[..., Any]
@@ -34,20 +35,20 @@ class Training:
     """How networks are trained.
 
     Args:
-        objective: What they are compared by.
+        objective: The `keras_tuner.Objective` that they are compared by.
         epochs: The number of epochs at most.
         batch_size: The number of examples in a batch.
         seed: The seed of everything random.
     """
 
-    objective: str
+    objective: Any
     epochs: int
     batch_size: int
     seed: int
 
     @classmethod
     def of(
-        cls, objective: str, examples: int, epochs: int | None, batch_size: int | None, seed: int
+        cls, objective: Any, examples: int, epochs: int | None, batch_size: int | None, seed: int
     ) -> Training:
         """With what is not said chosen by the number of examples.
 
@@ -60,12 +61,12 @@ class Training:
             epochs = min(max(EXAMPLES_OF_A_TRAINING // examples, 20), 200)
         if batch_size is None:
             batch_size = next((size for size in (32, 64) if 100 * size > examples), 128)
-        return cls(objective, epochs, batch_size, seed)
+        return cls(single_objective(objective), epochs, batch_size, seed)
 
     def early_stopping(self, direction: str, restore: bool) -> Any:
         """Ends a training that has not improved for a tenth of its epochs, 5 at least."""
         return keras.callbacks.EarlyStopping(
-            self.objective,
+            self.objective.name,
             patience=max(5, self.epochs // 10),
             mode=direction,
             restore_best_weights=restore,
@@ -76,6 +77,21 @@ class Training:
         train, validation = split.part(0)
         batches = [-(-len(part[0]) // self.batch_size) for part in (train, validation)]
         return Pace(*batches)
+
+
+def single_objective(objective: Any) -> Any:
+    """Returns an objective with its direction.
+
+    Raises:
+        ValueError: If its direction is not known, or there are several objectives.
+    """
+    resolved = resolve(objective)
+    if resolved is None or isinstance(resolved, list) or hasattr(resolved, "objectives"):
+        raise ValueError(
+            "`objective` must be the name of one metric or one `kt_plus.Objective`, got "
+            f"{objective!r}. Leave it out for 'val_loss'."
+        )
+    return resolved
 
 
 def checked_space(space: Any) -> Any:

@@ -20,6 +20,7 @@ import numpy as np
 from kt_plus.engine import project
 from kt_plus.engine.arguments import check_whole
 from kt_plus.engine.history import DONE, WAIT, Proposal, Record, Signal
+from kt_plus.engine.objectives import resolve
 from kt_plus.engine.oracle import Oracle
 from kt_plus.search_strategies.base import draw_untried, is_untried
 
@@ -51,7 +52,7 @@ class BayesianOptimizationOracle(Oracle, _Bayesian):
         check_whole("max_trials", max_trials)
         _Bayesian.__init__(
             self,
-            objective=objective,
+            objective=resolve(objective),
             max_trials=max_trials,
             num_initial_points=num_initial_points,
             alpha=alpha,
@@ -110,7 +111,7 @@ class HyperbandOracle(Oracle, _Hyperband):
     ) -> None:
         _Hyperband.__init__(
             self,
-            objective=objective,
+            objective=resolve(objective),
             max_epochs=max_epochs,
             factor=factor,
             hyperband_iterations=hyperband_iterations,

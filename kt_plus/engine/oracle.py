@@ -13,7 +13,15 @@ from typing import Any
 import keras_tuner
 from keras_tuner.engine import trial as kt_trial
 
-from kt_plus.engine import best_trials, inheritance, outcome, project, rungs, storage
+from kt_plus.engine import (
+    best_trials,
+    inheritance,
+    objectives,
+    outcome,
+    project,
+    rungs,
+    storage,
+)
 from kt_plus.engine.arguments import check_whole
 from kt_plus.engine.budget import Budget
 from kt_plus.engine.history import WAIT, History, Proposal, Record, Signal, Value
@@ -49,8 +57,8 @@ class Oracle(keras_tuner.Oracle):
     one each.
 
     Args:
-        objective: The name of a metric, a `keras_tuner.Objective`, or a list of them to
-            be summed, as in Keras Tuner.
+        objective: The name of a metric or loss of Keras, whose direction is known; a
+            `keras_tuner.Objective` for any other; or a list of them to be summed.
         max_trials: The number of trials to run at most; `None` for no limit.
         hyperparameters: A `keras_tuner.HyperParameters` that overrides hyperparameters of
             the model, or holds the whole space.
@@ -116,7 +124,7 @@ class Oracle(keras_tuner.Oracle):
     ) -> None:
         check_whole("max_trials", max_trials)
         super().__init__(
-            objective=objective,
+            objective=objectives.resolve(objective),
             max_trials=max_trials,
             hyperparameters=hyperparameters,
             allow_new_entries=allow_new_entries,
@@ -447,9 +455,11 @@ class Oracle(keras_tuner.Oracle):
                 trial.metrics.register(name, direction=self._direction_of(name))
             trial.metrics.update(name, value, step=step)
 
-    def _direction_of(self, metric: str) -> str | None:
-        objectives = getattr(self.objective, "objectives", [self.objective])
-        return next((o.direction for o in objectives if o.name == metric), None)
+    # Left to itself, Keras Tuner builds the metric to learn its direction, which fails for those
+    # with required arguments, such as MeanIoU.
+    def _direction_of(self, metric: str) -> str:
+        given = {o.name: o.direction for o in objectives.parts(self.objective)}
+        return given.get(metric) or objectives.direction_of(metric) or "min"
 
     def _end_trial(self, ended: Any) -> None:
         trial, note = self.trials[ended.trial_id], self.notes[ended.trial_id]

@@ -146,13 +146,15 @@ def _read_state(oracle: Oracle) -> dict[str, Any]:
 def _check_same_search(oracle: Oracle, config: dict[str, Any]) -> None:
     now = {what: search_config(oracle)[what] for what in ("search", "objective", "ladder")}
     for what in now:
+        # A name may stand for another direction than in the version that wrote the project.
+        how = ", as a kt_plus.Objective with its direction" if what == "objective" else ""
         before = config.get(what, now[what])
         if before != now[what]:
             raise ResumeError(
                 f"The project {directory(oracle)} holds a search with the {what} {before}; the "
-                f"one that would go on in it has {now[what]}. Give the same {what} again, choose "
-                "another `project_name`, or pass `overwrite=True` to delete the old search. To "
-                f"learn from its trials, pass `history={directory(oracle)!r}` to a new project."
+                f"one that would go on in it has {now[what]}. Give the same {what} again{how}, "
+                "choose another `project_name`, or pass `overwrite=True` to delete the old search. "
+                f"To learn from its trials, pass `history={directory(oracle)!r}` to a new project."
             )
     if config.get("schema", SCHEMA) > SCHEMA:
         raise ResumeError(
@@ -163,12 +165,28 @@ def _check_same_search(oracle: Oracle, config: dict[str, Any]) -> None:
 
 def _check_scored_alike(oracle: Oracle, trials: dict[str, Any]) -> None:
     """Plain Keras Tuner does not save the objective; the metrics of its trials tell it."""
+    _check_direction(oracle, directory(oracle), trials)
     for trial in trials.values():
         if trial.score is not None and not trial.metrics.exists(oracle.objective.name):
             raise ResumeError(
                 f"Trial {trial.trial_id} of the project {directory(oracle)} has no metric "
                 f"{oracle.objective.name!r}: it was scored by another objective. Give that one, "
                 "choose another `project_name`, or pass `overwrite=True`."
+            )
+
+
+def _check_direction(oracle: Oracle, project_dir: str, trials: dict[str, Any]) -> None:
+    """Raises if the trials were scored in the opposite direction, as Keras Tuner may have done."""
+    name, direction = oracle.objective.name, oracle.objective.direction
+    for trial in trials.values():
+        scored = trial.score is not None and trial.metrics.exists(name)
+        if scored and trial.metrics.get_direction(name) != direction:
+            before = trial.metrics.get_direction(name)
+            raise ResumeError(
+                f"Trial {trial.trial_id} of the project {project_dir} has the direction {before!r} "
+                f"for {name!r}, and this search has {direction!r}: its scores are those of the "
+                f"worst epochs. Give kt_plus.Objective({name!r}, {before!r}) to use them as they "
+                "are, or start a new project without them."
             )
 
 
@@ -233,6 +251,7 @@ def _completed_in(oracle: Oracle, project_dir: str) -> list[dict[str, Any]]:
             f"{objective_config(oracle.objective)}: their scores cannot be compared."
         )
     trials, notes = _read_trials(project_dir, state)
+    _check_direction(oracle, project_dir, trials)
     records = (record_of(trials[t], notes[t], 1) for t in sorted(trials))
     return [
         {"trial_id": f"{project_dir}/{r.trial_id}", "values": dict(r.values), "score": r.score}

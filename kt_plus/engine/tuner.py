@@ -26,6 +26,7 @@ from kt_plus.engine.exploration import (
 from kt_plus.engine.hparams import HParams
 from kt_plus.engine.inheritance import INHERIT, INHERITED, Inheritance, told
 from kt_plus.engine.ledger import CURVE, EXECUTION, HORIZON, RESERVED, RUNS, without_reserved
+from kt_plus.engine.objectives import check_model
 from kt_plus.engine.oracle import Oracle
 from kt_plus.engine.seeds import training_seed
 from kt_plus.engine.workers import role
@@ -197,6 +198,8 @@ class Tuner(keras_tuner.Tuner):
         if not logs or not objective.has_value(logs):
             self._check_metrics(epoch, logs or {})
             return
+        if not self._objective_seen:
+            check_model(objective, model)
         self._objective_seen = True
         if not self._oracle_is_ours:
             return
