@@ -34,7 +34,7 @@ def rank_agreement(search: Any) -> RankAgreement:
 
     ```python
     print(kt_plus.results.rank_agreement(tuner))
-    # 1/4 of the data -> all data: tau 0.62 (0.32 to 0.81), Spearman 0.79 (0.50 to 0.92), 20 trials
+    # 1/4 of the data -> all data: tau 0.62 (0.37 to 0.77), Spearman 0.79 (0.52 to 0.93), 20 trials
     ```
     """
     found = read(search)

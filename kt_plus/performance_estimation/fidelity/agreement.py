@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kt_plus.engine.history import Record
+
+Array = NDArray[np.float64]
 
 LOW = 0.3
 """Kendall's tau below which promotions are said to be close to random."""
@@ -15,8 +21,14 @@ LOW = 0.3
 ENOUGH = 8
 """Below so many trials nothing is said of them."""
 
-KENDALL, SPEARMAN = (0.437, 4), (1.06, 3)
-"""Of the variance of Fisher's z: the numerator, and what is subtracted from the trials."""
+FEWEST, MOST = 4, 100
+"""Fewer trials have no interval. More count as this many, so that the interval is too wide."""
+
+TAIL = 0.025
+"""The probability that an interval leaves out at each end."""
+
+DRAWS = 4000
+"""Simulated samples: the standard error of a tail's probability is 0.0025."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +37,8 @@ class Coefficient:
 
     Args:
         value: From -1, the opposite order, to 1, the same order; NaN if it is undefined.
-        low: The lower end of the interval of 95 %.
-        high: The upper end.
+        low: The lower end of the interval of 95 %; -1 if there are too few trials for one.
+        high: The upper end; 1 if there are too few trials for one.
     """
 
     value: float
@@ -71,10 +83,13 @@ class Agreement:
         )
 
     def __str__(self) -> str:
-        return (
-            f"{self.labels[0]} -> {self.labels[1]}: tau {self.kendall}, Spearman {self.spearman}, "
-            f"{self.trials} trials"
-        )
+        pair = f"{self.labels[0]} -> {self.labels[1]}: "
+        if self.trials < FEWEST:
+            return (
+                f"{pair}tau {self.kendall.value:.2f}, Spearman {self.spearman.value:.2f}, "
+                f"{self.trials} trials: too few trials for an interval"
+            )
+        return f"{pair}tau {self.kendall}, Spearman {self.spearman}, {self.trials} trials"
 
 
 class RankAgreement(Sequence[Agreement]):
@@ -111,9 +126,14 @@ def rank_agreement(records: Iterable[Record], labels: Sequence[str] = ()) -> Ran
     anything. Only promoted configurations have a score at both rungs of a pair: among these,
     the better ones, the correlation is lower than it would be among all.
 
-    Source: the intervals are Fisher's z with the variance 0.437 / (n - 4) for tau and
-    1.06 / (n - 3) for Spearman; Fieller, Hartley and Pearson, "Tests for Rank Correlation
-    Coefficients I", Biometrika 44 (1957).
+    The intervals of 95 % hold for few trials, too: four trials in perfect order are compatible
+    with no correlation at all. Fewer than four have none.
+
+    Source: the intervals are those of Clopper and Pearson, "The Use of Confidence or Fiducial
+    Limits", Biometrika 26 (1934): all correlations under which a coefficient as large, and one as
+    small, has a probability of at least 2.5 %. The probabilities are simulated for normal scores,
+    whose tau and Spearman correlation follow from Pearson's; Kruskal, "Ordinal Measures of
+    Association", Journal of the American Statistical Association 53 (1958).
 
     Args:
         records: The trials, each promoted one with its `parent` and `rung`.
@@ -123,7 +143,7 @@ def rank_agreement(records: Iterable[Record], labels: Sequence[str] = ()) -> Ran
 
     ```python
     print(rank_agreement(tuner.oracle.history))
-    # rung 0 -> rung 1: tau 0.62 (0.32 to 0.81), Spearman 0.79 (0.50 to 0.92), 20 trials
+    # rung 0 -> rung 1: tau 0.62 (0.37 to 0.77), Spearman 0.79 (0.52 to 0.93), 20 trials
     ```
     """
     scores = _scores(records)
@@ -162,18 +182,73 @@ def _agreement(
         low,
         high,
         len(scores),
-        _with_interval(tau, len(scores), *KENDALL),
-        _with_interval(rho, len(scores), *SPEARMAN),
+        _kendall(tau, len(scores)),
+        _spearman(rho, len(scores)),
         tuple(scores),
         (words[low], words[high]),
     )
 
 
-def _with_interval(value: float, trials: int, variance: float, lost: int) -> Coefficient:
-    """With the interval of 95 % by Fisher's z."""
-    if math.isnan(value) or trials <= lost:
-        return Coefficient(value, -1.0, 1.0)
-    if abs(value) >= 1:
-        return Coefficient(value, value, value)
-    z, half = math.atanh(value), 1.96 * math.sqrt(variance / (trials - lost))
-    return Coefficient(value, math.tanh(z - half), math.tanh(z + half))
+def _kendall(value: float, trials: int) -> Coefficient:
+    low, high = _interval(value, trials, _simulated_tau)
+    return Coefficient(value, *(2 / math.pi * math.asin(end) for end in (low, high)))
+
+
+def _spearman(value: float, trials: int) -> Coefficient:
+    low, high = _interval(value, trials, _simulated_rho)
+    return Coefficient(value, *(6 / math.pi * math.asin(end / 2) for end in (low, high)))
+
+
+def _interval(
+    value: float, trials: int, simulated: Callable[[int, float], Array]
+) -> tuple[float, float]:
+    """Returns the interval of Pearson's correlation behind a rank correlation."""
+    if math.isnan(value) or trials < FEWEST:
+        return -1.0, 1.0
+    trials = min(trials, MOST)
+    # The scores of one rung with the opposite sign have the opposite coefficient.
+    return _lowest(value, trials, simulated), -_lowest(-value, trials, simulated)
+
+
+def _lowest(value: float, trials: int, simulated: Callable[[int, float], Array]) -> float:
+    """Returns the lowest correlation under which `value` is not improbably large."""
+
+    def is_compatible(z: float) -> bool:
+        found = simulated(trials, math.tanh(z))
+        return float(np.mean(found >= value - 1e-9)) >= TAIL
+
+    low, high = -4.0, 4.0  # Fisher's z of -0.9993 and 0.9993
+    if is_compatible(low):
+        return -1.0
+    while high - low > 0.01:
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_compatible(middle) else (middle, high)
+    return math.tanh(low)
+
+
+@lru_cache(maxsize=4)
+def _normal_scores(trials: int) -> tuple[Array, Array]:
+    """Returns independent scores of two rungs, one sample in a row, those of the first sorted."""
+    first, second = np.random.default_rng(0).normal(size=(2, DRAWS, trials))
+    return np.sort(first, axis=1), second
+
+
+def _second_scores(trials: int, correlation: float) -> Array:
+    first, second = _normal_scores(trials)
+    return correlation * first + math.sqrt(1 - correlation**2) * second
+
+
+@lru_cache(maxsize=512)
+def _simulated_tau(trials: int, correlation: float) -> Array:
+    """Returns Kendall's tau of each simulated sample."""
+    y = _second_scores(trials, correlation)
+    concordant = sum((y[:, lag:] > y[:, :-lag]).sum(axis=1) for lag in range(1, trials))
+    return np.asarray(concordant / (trials * (trials - 1) / 4) - 1)
+
+
+@lru_cache(maxsize=512)
+def _simulated_rho(trials: int, correlation: float) -> Array:
+    """Returns Spearman's correlation of each simulated sample."""
+    ranks = _second_scores(trials, correlation).argsort(axis=1).argsort(axis=1)
+    squares = ((ranks - np.arange(trials)) ** 2).sum(axis=1)
+    return np.asarray(1 - 6 * squares / (trials * (trials**2 - 1)))
