@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -49,11 +50,12 @@ def table(auto: AutoModel, num_trials: int) -> str:
 def _trials(auto: AutoModel, number: int) -> Iterator[str]:
     oracle = auto.tuner.oracle
     notes = [oracle.notes[trial_id] for trial_id in oracle.end_order]
-    stopped = sum(note.stop is not None for note in notes)
+    causes = Counter(note.stop.cause for note in notes if note.stop)
+    cut = f", {causes['budget']} cut by the budget" if causes["budget"] else ""
     spent = auto.allowance.budget
     yield (
-        f"{_several(len(notes), 'trial')}, {stopped} of them stopped early; {spent.epochs:,} "
-        f"epochs and {spent.seconds / 60:.2g} minutes in all, of {auto.allowance}"
+        f"{_several(len(notes), 'trial')}, {causes['rule']} of them stopped early{cut}; "
+        f"{spent.epochs:,} epochs and {spent.seconds / 60:.2g} minutes in all, of {auto.allowance}"
     )
     name = oracle.objective.name
     yield f"{'trial':<6} {name:<12} {'epochs':<7} parent"

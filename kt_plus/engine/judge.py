@@ -38,8 +38,8 @@ class Judge:
             return False
 
     def end(self, trial: Record, history: History, note: Note, reason: str) -> bool:
-        """Ends the trial for a reason that is not the rule's."""
-        note.stop = StopNote.of(Verdict(True, reason), trial, history)
+        """Ends the trial because a limit of the search is reached, for the given reason."""
+        note.stop = StopNote.of(Verdict(True, reason), trial, history, cause="budget")
         return True
 
     def _warn(self, error: Exception) -> None:

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,6 +27,8 @@ CURVE = "curve:"
 EXECUTION = "execution"
 HORIZON = "horizon"
 """What is reported with a point: which execution it is of, and its last epoch's number."""
+
+Cause = Literal["rule", "budget"]
 
 STATUS: dict[str, Status] = {"COMPLETED": "completed", "FAILED": "failed"}
 
@@ -56,11 +58,14 @@ class StopNote:
         epoch: After which epoch, counted from 1.
         reason: Why, in words and numbers.
         execution: In which of the trial's executions, from 0.
-        mean: What the best value within the horizon was expected to be, if the rule foretold it.
+        mean: The expectation of the best value within the horizon, if the rule has a forecast. A
+            long tail may put it outside the interval.
+        median: Its median; `None` in projects of version 0.1.
         low: The lower end of its interval of 90 %.
         high: The upper end.
         probability: The probability that the trial would have beaten the incumbent.
         incumbent: The best score of the search at that moment.
+        cause: "rule" for a stop by the rule, "budget" for one by a limit on time or epochs.
     """
 
     epoch: int
@@ -71,9 +76,13 @@ class StopNote:
     high: float | None = None
     probability: float | None = None
     incumbent: float | None = None
+    median: float | None = None
+    cause: Cause = "rule"
 
     @classmethod
-    def of(cls, verdict: Verdict, trial: Record, history: History) -> StopNote:
+    def of(
+        cls, verdict: Verdict, trial: Record, history: History, cause: Cause = "rule"
+    ) -> StopNote:
         """What to keep of a verdict on a trial, given what the search knew."""
         sign, forecast, best = history.sign, verdict.forecast, history.best
         incumbent = None if best is None else sign * best.fitness
@@ -82,13 +91,29 @@ class StopNote:
             verdict.reason.strip() or "the rule gave no reason",
             len(trial.earlier_curves),
             incumbent=incumbent,
+            cause=cause,
         )
         if forecast is None:
             return note
-        low, high = sorted(float(sign * forecast.quantile(q)) for q in (0.05, 0.95))
+        low, median, high = sorted(float(sign * forecast.quantile(q)) for q in (0.05, 0.5, 0.95))
         above = None if best is None else float(forecast.probability_above(best.fitness))
         mean = float(sign * forecast.mean)
-        return replace(note, mean=mean, low=low, high=high, probability=above)
+        return replace(note, mean=mean, median=median, low=low, high=high, probability=above)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> StopNote:
+        """Returns the note of a configuration; version 0.1 tells the cause by the reason only."""
+        known = {k: v for k, v in config.items() if k in cls.__dataclass_fields__}
+        reason = str(known.get("reason"))
+        is_limit = reason.startswith("the search's ") and reason.endswith(" are used up")
+        return cls(**{"cause": "budget" if is_limit else "rule", **known})
+
+    @property
+    def expected(self) -> float | None:
+        """The median of the best value, or a mean that lies in the interval; else `None`."""
+        if self.median is not None or None in (self.mean, self.low, self.high):
+            return self.median
+        return self.mean if self.low <= self.mean <= self.high else None  # type: ignore[operator]
 
     def is_after(self, execution: int, epoch: int) -> bool:
         """Whether it was at the end of that epoch, counted from 0, or later."""
@@ -202,10 +227,7 @@ class Note:
         known["curves"] = [Curve(**curve) for curve in known.get("curves", [])]
         for name in ("stop", "dry_stop"):
             if known.get(name) is not None:
-                stop = known[name].items()
-                known[name] = StopNote(
-                    **{k: v for k, v in stop if k in StopNote.__dataclass_fields__}
-                )
+                known[name] = StopNote.from_config(known[name])
         for name in ("changed", "unused", "runs"):
             if known.get(name) is not None:
                 known[name] = tuple(known[name])

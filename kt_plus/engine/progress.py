@@ -74,7 +74,8 @@ class Progress:
 
     def _count_saved(self, trial: Any) -> None:
         note = self.oracle.notes[trial.trial_id]
-        if note.stop and note.horizon and note.curves:
+        # Epochs that a budget cuts are not saved: the search could not have trained them.
+        if note.stop and note.stop.cause == "rule" and note.horizon and note.curves:
             last = note.curves[-1]
             self._epochs_saved += max(note.horizon - last.first_epoch - len(last.values), 0)
 

@@ -26,6 +26,7 @@ LAST = (
     "inherited",
     "retrained",
     "stop_epoch",
+    "stop_cause",
     "stop_reason",
     "dry_stop_reason",
     "expected",
@@ -65,9 +66,10 @@ def to_dataframe(search: Any) -> pd.DataFrame:
           along its line of parents; 0 if it began from scratch. `retrained`: its score from
           scratch, if `retrain_best` has found it.
         - `stop_reason`: why it was stopped early; `dry_stop_reason`: why it would have been,
-          in a dry run; `stop_epoch`: after which epoch.
-        - `expected`, `expected_low`, `expected_high`: what its best value was expected to be
-          when it was stopped, and the interval of 90 %; `probability`: that it would have
+          in a dry run; `stop_epoch`: after which epoch; `stop_cause`: "rule", or "budget" where
+          a limit on time or epochs ended it.
+        - `expected`, `expected_low`, `expected_high`: the median and the 90 % interval of the
+          forecast of its best value when it was stopped; `probability`: that it would have
           beaten `incumbent`, the best score then. Empty for rules that do not forecast.
 
     Raises:
@@ -172,9 +174,10 @@ def _facts(trial: Trial, retrained: float | None) -> dict[str, Any]:
         "inherited": note.inherited if trial.note else None,
         "retrained": retrained,
         "stop_epoch": stop.epoch or None,
+        "stop_cause": stop.cause if stop.epoch else None,
         "stop_reason": note.stop_reason,
         "dry_stop_reason": note.dry_stop_reason,
-        "expected": stop.mean,
+        "expected": stop.expected,
         "expected_low": stop.low,
         "expected_high": stop.high,
         "probability": stop.probability,

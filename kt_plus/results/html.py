@@ -106,9 +106,12 @@ def _facts(found: Search, frame: pd.DataFrame) -> Iterator[str]:
     counts = frame["status"].value_counts()
     status = ", ".join(f"{count} {status}" for status, count in counts.items())
     facts = {"Objective": objective, "Trials": f"{len(frame)}" + (f": {status}" if status else "")}
-    stopped, epochs = frame["stop_reason"].notna().sum(), frame["epochs"].sum()
+    causes = frame["stop_cause"][frame["stop_reason"].notna()].value_counts()
+    epochs = frame["epochs"].sum()
     if epochs:
-        facts["Stopped early"] = str(stopped)
+        facts["Stopped early"] = str(causes.get("rule", 0))
+        if "budget" in causes:
+            facts["Cut by the budget"] = str(causes["budget"])
         facts["Epochs trained"] = str(epochs)
     seconds = frame["seconds"].sum()
     if seconds:

@@ -34,6 +34,7 @@ class Ended(NamedTuple):
 KINDS = {
     "completed": {"color": BLUE, "marker": "o"},
     "stopped early": {"color": ORANGE, "marker": "x"},
+    "cut by the budget": {"color": "#56B4E9", "marker": "+"},
     "of lower fidelity": {"color": "#CC79A7", "marker": "."},
     "failed": {"color": "#808080", "marker": "|"},
 }
@@ -162,7 +163,7 @@ def kind_of(trial: Trial) -> str:
     if trial.status != "COMPLETED" or trial.score is None or not math.isfinite(trial.score):
         return "failed"
     if trial.note and trial.note.stop:
-        return "stopped early"
+        return "stopped early" if trial.note.stop.cause == "rule" else "cut by the budget"
     full = trial.note is None or trial.note.full_fidelity
     return "completed" if full else "of lower fidelity"
 
@@ -170,7 +171,7 @@ def kind_of(trial: Trial) -> str:
 def can_be_best(trial: Trial) -> bool:
     """Whether it has a score, of full fidelity."""
     full = trial.note is None or trial.note.full_fidelity
-    return full and kind_of(trial) in ("completed", "stopped early")
+    return full and kind_of(trial) not in ("running", "failed")
 
 
 def best_so_far(scores: Sequence[float], sign: int) -> list[float]:

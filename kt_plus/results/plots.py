@@ -172,24 +172,23 @@ def _draw_forecast(ax: Axes, forecast: Forecast, sign: int, first_epoch: int) ->
     epochs = range(first_epoch + forecast.observed + 1, last + 1)
     ax.plot(
         epochs,
-        [sign * value.mean for value in forecast.values],
+        [sign * value.quantile(0.5) for value in forecast.values],
         color=ORANGE,
-        label="forecast: mean, 50 % and 90 % intervals",
+        label="forecast: median, 50 % and 90 % intervals",
     )
     for tail in (0.25, 0.05):
         low, high = ([sign * v.quantile(q) for v in forecast.values] for q in (tail, 1 - tail))
         ax.fill_between(epochs, low, high, color=ORANGE, alpha=0.2, linewidth=0)
-    least, most = sorted(sign * forecast.quantile(q) for q in (0.05, 0.95))
-    mean = sign * forecast.mean
+    least, median, most = sorted(sign * forecast.quantile(q) for q in (0.05, 0.5, 0.95))
     ax.errorbar(
         [last + 0.03 * forecast.horizon],
-        [mean],
-        [[max(mean - least, 0)], [max(most - mean, 0)]],
+        [median],
+        [[median - least], [most - median]],
         fmt="D",
         color=ORANGE,
         capsize=4,
         markersize=5,
-        label=f"best value expected: {mean:.4g}, 90 % from {least:.4g} to {most:.4g}",
+        label=f"best value expected: {median:.4g} (median), 90 % from {least:.4g} to {most:.4g}",
     )
 
 

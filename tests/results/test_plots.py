@@ -71,7 +71,7 @@ def test_a_stopped_trial(found: Any, tmp_path: Path) -> None:
     best = lines[f"best trial until then: {note.stop.incumbent:.4g}"]
     assert set(best.get_ydata()) == {note.stop.incumbent}
     assert set(lines[f"stopped at epoch {epoch}"].get_xdata()) == {epoch}
-    forecast = lines["forecast: mean, 50 % and 90 % intervals"]
+    forecast = lines["forecast: median, 50 % and 90 % intervals"]
     assert list(forecast.get_xdata()) == [*range(epoch + 1, EPOCHS + 1)]
     expected = [sign * (record.curve[-1] + 0.01 * k) for k in range(1, EPOCHS - epoch + 1)]
     assert list(forecast.get_ydata()) == pytest.approx(expected)

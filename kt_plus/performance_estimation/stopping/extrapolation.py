@@ -135,10 +135,12 @@ def _aligned(other: Record, first_epoch: int, horizon: int) -> Curves:
 
 
 def _reason(forecast: Forecast, chance: float, incumbent: Record, history: History) -> str:
-    low, high = sorted(
-        (forecast.quantile(0.05), forecast.quantile(0.95)), key=lambda value: history.sign * value
+    # The median, because a long tail may put the mean outside the interval.
+    low, median, high = sorted(
+        map(forecast.quantile, (0.05, 0.5, 0.95)), key=lambda value: history.sign * value
     )
     return (
         f"P(beating {history.show(incumbent.fitness)}) = {chance:.2g}, predicted best "
-        f"{history.show(forecast.mean)}, 90 % interval {history.show(low)} to {history.show(high)}"
+        f"{history.show(median)} (median), 90 % interval {history.show(low)} to "
+        f"{history.show(high)}"
     )
