@@ -14,6 +14,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from kt_plus.distribute import keras_choice
 from kt_plus.distribute.messages import Gone, Job, LogMoved, Tell, receive, send
 from kt_plus.distribute.template import shared_template
 
@@ -177,10 +178,7 @@ def inherited_environment() -> dict[str, str]:
     """The caller's environment, with what a new process needs to import the same."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("KERASTUNER_")}
     environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
-    keras: Any = sys.modules.get("keras")
-    if keras is not None:
-        environment["KERAS_BACKEND"] = keras.backend.backend()
-    return environment
+    return {**environment, **keras_choice.variables()}
 
 
 def processors() -> int:

@@ -14,6 +14,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from kt_plus.distribute import keras_choice
 from kt_plus.distribute.messages import Failed, Started, receive, send
 from kt_plus.distribute.processes import TRACE
 
@@ -37,6 +38,7 @@ def run(first_log: str) -> None:
     faulthandler.enable()
     if TRACE is not None:
         faulthandler.register(TRACE)
+    keras_choice.adopt()
     import kt_plus.engine.tuner  # noqa: F401  # takes seconds, while the chief starts
     from kt_plus.distribute.roles import Chief, Worker
 

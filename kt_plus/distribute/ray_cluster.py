@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
-import sys
 import threading
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from kt_plus.distribute import keras_choice
 from kt_plus.distribute.messages import Beat, Gone, Job, Tell
 from kt_plus.distribute.processes import THREADS, Process, inherited_environment
 
@@ -199,9 +199,7 @@ class Cluster:
         """Starts the process of a worker, or with no place that of the chief."""
         threads = max(1, int(self._options.get("num_cpus", 1))) if place is not None else 1
         variables = {variable: str(threads) for variable in THREADS if variable not in os.environ}
-        keras: Any = sys.modules.get("keras")
-        if keras is not None:
-            variables["KERAS_BACKEND"] = keras.backend.backend()
+        variables.update(keras_choice.variables())
         if place is None:
             variables["CUDA_VISIBLE_DEVICES"] = "-1"
         self._processes.append(Remote(name, self._actor(name, place), variables, tell))

@@ -23,6 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from kt_plus.distribute import keras_choice
+
 PAUSE = 0.05
 """Seconds between two looks for processes that have ended."""
 
@@ -179,6 +181,8 @@ def main() -> None:
     connection = socket.socket(fileno=int(sys.argv[1]))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import grpc  # noqa: F401
+
+    keras_choice.adopt()
     import tensorflow  # noqa: F401
 
     import kt_plus.engine.client

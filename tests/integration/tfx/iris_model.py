@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import time
 
-import keras
 import keras_tuner
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow import keras
 from tfx.components.trainer.fn_args_utils import FnArgs
 from tfx.components.tuner.component import TunerFnResult
 from tfx_bsl.public import tfxio

@@ -6,9 +6,9 @@ the pipeline says, and is measured by a metric object.
 
 from __future__ import annotations
 
-import keras
 import keras_tuner
 import tensorflow_transform as tft
+from tensorflow import keras
 from tfx import v1 as tfx
 from tfx_bsl.public import tfxio
 

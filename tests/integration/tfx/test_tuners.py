@@ -105,13 +105,15 @@ def test_hyperband_has_no_max_trials(iris: Iris) -> None:
         assert keras_tuner.HyperParameters.from_config(best).get("units") == rows[0]["units"]
 
 
-def test_the_penguin_module_with_another_tuner(iris: Iris) -> None:
+@pytest.mark.parametrize("at_a_time", [1, pytest.param(2, marks=pytest.mark.full)])
+def test_the_penguin_module_with_another_tuner(iris: Iris, at_a_time: int) -> None:
     component = Tuner(
         module_file=penguin_style.__file__,
         **iris.begin(),
         train_args=tfx.proto.TrainArgs(num_steps=5),
         eval_args=tfx.proto.EvalArgs(num_steps=5),
-    ).with_id("Penguin")
+        tune_args=tfx.proto.TuneArgs(num_parallel_trials=at_a_time),
+    ).with_id(f"Penguin{at_a_time}")
     iris.run(component)
     report = content(iris, component, "search_report")
     assert {t["status"] for t in report["trials"]} == {"COMPLETED"}
