@@ -70,4 +70,10 @@ def run_fn(fn_args):
     hp = keras_tuner.HyperParameters.from_config(fn_args.hyperparameters)
     model = build_model(hp, fn_args)
     model.fit(**fit_kwargs(fn_args), verbose=2)
-    tf.saved_model.save(model, fn_args.serving_model_dir, signatures=signatures(model, fn_args))
+    # BulkInferrer and TensorFlow Serving cannot read what tf.saved_model.save writes of Keras 3.
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    for name, function in signatures(model, fn_args).items():
+        function.get_concrete_function()
+        archive.add_endpoint(name, function)
+    archive.write_out(fn_args.serving_model_dir, verbose=False)

@@ -16,6 +16,7 @@ from tfx.utils import io_utils, path_utils
 
 from kt_plus.engine.ledger import without_reserved
 from kt_plus.results.reading import Search, Trial, read
+from tfx_components.tuner import saved_model
 from tfx_components.tuner.artifacts import HTML_FILE, JSON_FILE
 from tfx_components.tuner.report import to_html
 
@@ -106,10 +107,8 @@ def write_best_model(
 def _export(model: Any, folder: str, signatures: Any, fn_args: Any) -> None:
     if signatures is None:
         model.export(folder, verbose=False)
-        return
-    import tensorflow as tf
-
-    tf.saved_model.save(model, folder, signatures=signatures(model, fn_args))
+    else:
+        saved_model.save(model, folder, signatures(model, fn_args))
 
 
 def _write_keras_model(model: Any, path: str) -> None:

@@ -16,10 +16,14 @@ import pytest
 pytest.importorskip("tfx", reason="TFX is not installed here: `make test-tfx` has it")
 
 import keras_tuner
+import numpy as np
+import tensorflow as tf
 import tensorflow_model_analysis as tfma
+from tensorflow_serving.apis import prediction_log_pb2
 from tfx import v1 as tfx
 
 import kt_plus
+from tests.integration.signatures import answers_of_tf2
 from tests.integration.tfx import killed_pipeline
 from tests.integration.tfx.pipelines import MODULE, Iris, content
 from tfx_components import SearchConfig, Tuner
@@ -75,12 +79,14 @@ def whole(iris: Iris, log: Path, pushed: Path) -> list[Any]:
         filesystem=tfx.proto.PushDestination.Filesystem(base_directory=str(pushed))
     )
     pusher = tfx.components.Pusher(model=tuner.outputs["best_model"], push_destination=destination)
-    return [tuner, trainer, evaluator_of(iris, trainer, tuner), pusher]
+    evaluator = evaluator_of(iris, trainer, tuner)
+    inferrer = tfx.components.BulkInferrer(examples=iris.raw, model=tuner.outputs["best_model"])
+    return [tuner, trainer, evaluator, pusher, inferrer]
 
 
 def test_a_whole_pipeline_and_the_same_again(iris: Iris, tmp_path: Path) -> None:
     log, pushed = tmp_path / "log", tmp_path / "pushed"
-    tuner, _, evaluator, _ = components = whole(iris, log, pushed)
+    tuner, _, evaluator, _, inferrer = components = whole(iris, log, pushed)
     iris.run(*components)
 
     report = content(iris, tuner, "search_report")
@@ -114,11 +120,26 @@ def test_a_whole_pipeline_and_the_same_again(iris: Iris, tmp_path: Path) -> None
     accuracy = metrics[""][""]["sparse_categorical_accuracy"]["doubleValue"]
     assert accuracy == pytest.approx(rows[0]["score"]), "trained on from the best model's weights"
     assert list(pushed.glob("*/saved_model.pb"))
+    examples, answers = inferred(iris.output(inferrer, "inference_result"))
+    assert len(answers) == 150
+    folder = str(iris.output(tuner, "best_model") / "Format-Serving")
+    expected = answers_of_tf2(folder, {"examples": examples})["outputs"]
+    np.testing.assert_allclose(answers, expected, rtol=1e-4)
 
     trained, made = log.read_text(), iris.output(tuner, "best_model")
     iris.run(*whole(iris, log, pushed))
     assert log.read_text() == trained, "cached"
     assert iris.output(tuner, "best_model") == made
+
+
+def inferred(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """The serialized examples that BulkInferrer has asked about, and the model's answers."""
+    files = [str(file) for file in folder.glob("prediction_logs*")]
+    records = tf.data.TFRecordDataset(files, "GZIP").as_numpy_iterator()
+    logs = [prediction_log_pb2.PredictionLog.FromString(record).predict_log for record in records]
+    examples = [tf.make_ndarray(log.request.inputs["examples"]) for log in logs]
+    answers = [tf.make_ndarray(log.response.outputs["outputs"]) for log in logs]
+    return np.concatenate(examples), np.concatenate(answers)
 
 
 def test_a_killed_pipeline_goes_on(iris: Iris, tmp_path: Path) -> None:
