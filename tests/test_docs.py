@@ -42,6 +42,7 @@ def names() -> dict:
     return {"build_model": build_model, **data, **modules}
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs(page, tmp_path, monkeypatch):
@@ -69,6 +70,7 @@ def test_the_reference_has_every_public_class():
             assert hasattr(getattr(kt_plus, module), name)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_it_can_be_built(tmp_path):
     pytest.importorskip("zensical")

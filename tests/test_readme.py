@@ -85,6 +85,7 @@ def test_the_table_has_every_tool():
         assert any(name in row for row in LINES)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.parametrize("row", [row for row in LINES if row != "TFX"])
 def test_the_line_runs(row, tmp_path, monkeypatch):

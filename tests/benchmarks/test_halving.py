@@ -31,6 +31,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KT_PLUS_DATA", str(tmp_path))
 
 
+@pytest.mark.full
 def test_every_method_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     halving.main(["--seeds", "2", "--budget", "5", "--workers", "3"])
     table = cells(capsys.readouterr().out)

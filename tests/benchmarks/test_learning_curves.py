@@ -241,6 +241,7 @@ def test_without_the_data_the_scripts_say_what_is_missing(monkeypatch, tmp_path)
             script.main(["--sets", "taskset"])
 
 
+@pytest.mark.full
 def test_forecasts_prints_one_table(capsys):
     settings = "--sets synthetic --tasks 2 --curves 3 --draws 2000 --parts 0.2 0.4 --each"
     models = ["last value repeated", "LC-PFN's prior"]
@@ -253,6 +254,7 @@ def test_forecasts_prints_one_table(capsys):
     assert 0 <= float(overall[8]) <= 1
 
 
+@pytest.mark.full
 @pytest.mark.slow  # imports NumPy and Optuna in two more processes
 def test_decisions_prints_one_table_and_draws(capsys, tmp_path):
     pytest.importorskip("optuna", reason="Optuna is not installed")
@@ -272,6 +274,7 @@ def test_decisions_prints_one_table_and_draws(capsys, tmp_path):
     assert picture.stat().st_size > 10_000
 
 
+@pytest.mark.full
 def test_calibration_prints_one_table(capsys):
     settings = "--sets synthetic --tasks 1 --orders 1 --trials 20 --thresholds 50 90"
     calibration.main([*settings.split(), "--rules", "PercentileRule({t}, 3, 2)"])
@@ -280,6 +283,7 @@ def test_calibration_prints_one_table(capsys):
     assert 0 < stopped[0] < stopped[1] <= 19
 
 
+@pytest.mark.full
 def test_cost_prints_one_table(capsys):
     settings = "--horizons 20 --finished 10 --decisions 30 --draws 2000 --rules MedianRule()"
     cost.main([*settings.split(), "--models", "LC-PFN's prior"])
@@ -298,6 +302,7 @@ def test_each_trial_that_is_timed_joins_the_finished_ones():
     assert seen[-1] == ("6", 19, 6, 6)
 
 
+@pytest.mark.full
 @pytest.mark.slow  # trains in a second process
 def test_digits_trains_and_reads_what_is_there(tmp_path, monkeypatch):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")

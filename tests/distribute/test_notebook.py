@@ -65,6 +65,7 @@ def test_at_a_prompt(tmp_path: Path) -> None:
     check(done.stdout, tmp_path)
 
 
+@pytest.mark.full
 def test_in_a_notebook(tmp_path: Path) -> None:
     """In a real kernel, where the extra `notebooks` is installed."""
     nbclient = pytest.importorskip("nbclient")

@@ -13,6 +13,8 @@ from kt_plus.distribute.ray_cluster import POLL_PAUSE
 from tests.distribute import searches
 from tests.distribute.searches import check_complete, processes, sums
 
+pytestmark = pytest.mark.full
+
 
 @pytest.mark.slow
 def test_a_worker_an_actor_and_the_chief_die_on_a_ray_cluster(tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import pytest
 from benchmarks import soak
 from tests.benchmarks.test_scripts import cells
 
+pytestmark = pytest.mark.full
+
 
 @pytest.mark.slow
 def test_nothing_is_lost_when_processes_are_killed_at_random(

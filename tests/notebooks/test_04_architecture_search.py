@@ -7,6 +7,7 @@ import pytest
 from tests.notebooks.running import run
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_it_runs() -> None:
     run("04_architecture_search")

@@ -21,9 +21,12 @@ pytest.importorskip("matplotlib").use("Agg")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 
-pytestmark = pytest.mark.skipif(
-    BROWSER is None, reason=f"no browser: none of {', '.join(NAMES)} is on the PATH"
-)
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(
+        BROWSER is None, reason=f"no browser: none of {', '.join(NAMES)} is on the PATH"
+    ),
+]
 
 WATCH = "<head><script>var errors = []; onerror = told => errors.push(told)</script>"
 PROBE = """<script>

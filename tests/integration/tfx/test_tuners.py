@@ -182,6 +182,7 @@ def test_a_remote_pipeline_root(
     assert "serving_default" in tf.saved_model.load(best_model).signatures
 
 
+@pytest.mark.full
 def test_in_a_notebook(iris: Iris, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tfx.orchestration.experimental.interactive.interactive_context import InteractiveContext
 
