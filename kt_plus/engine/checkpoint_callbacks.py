@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kt_plus.engine import logs as keras_logs
 from kt_plus.engine import storage
 from kt_plus.engine.checkpoints import Checkpoints, mark_built, state_of
 from kt_plus.engine.seeds import training_seed
@@ -43,7 +44,7 @@ class BestEpoch(keras.callbacks.Callback):
         if not self.objective.has_value(logs):
             self._save()  # it is known after training, or not at all
             return
-        value = float(self.objective.get_value(logs))
+        value = keras_logs.objective_value(self.objective, logs)
         if self.is_better(value):
             self.value = value
             self._save()
@@ -97,7 +98,7 @@ class Checkpointing(keras.callbacks.Callback):
     def __init__(self, checkpoints: Checkpoints, callbacks: Sequence[Any]) -> None:
         super().__init__()
         self._checkpoints, self._callbacks = checkpoints, callbacks
-        self._history: dict[str, list[float]] = {}
+        self._history: dict[str, list[Any]] = {}  # as JSON
         self._epochs: list[int] = []
         self._fits = 0
         self._restored = False
@@ -122,7 +123,8 @@ class Checkpointing(keras.callbacks.Callback):
             self._restored = False
             self.model._initial_epoch = None
             self.model.history.epoch[:] = self._epochs
-            self.model.history.history.update({k: [*v] for k, v in self._history.items()})
+            for name, values in self._history.items():
+                self.model.history.history[name] = [keras_logs.restored(v) for v in values]
             self._restore_callbacks()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -130,7 +132,7 @@ class Checkpointing(keras.callbacks.Callback):
             return
         self._epochs.append(epoch)
         for name, value in (logs or {}).items():
-            self._history.setdefault(name, []).append(float(value))
+            self._history.setdefault(name, []).append(keras_logs.stored(value))
         last = self.model.stop_training or epoch + 1 >= self.params["epochs"]
         if last and self._checkpoints.final is not None:
             self._checkpoints.save_final(*self._state(epoch))
@@ -184,4 +186,5 @@ def _storable(array: Any) -> np.ndarray:
 
 
 def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, (bool, int, str)) else float(value)
+    known = value is None or isinstance(value, (bool, int, str))
+    return value if known else keras_logs.number(value)

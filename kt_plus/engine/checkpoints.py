@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from kt_plus.engine import storage
+from kt_plus.engine import logs, storage
 from kt_plus.engine.ledger import UNUSED
 
 if TYPE_CHECKING:
@@ -250,16 +250,19 @@ def size_of(model: Any) -> int:
 def _encoded(results: Any) -> Any:
     """The results of an execution as JSON; `None` if they are of no known kind."""
     if isinstance(results, keras.callbacks.History):
-        history = {k: [float(v) for v in values] for k, values in results.history.items()}
+        history = {k: [logs.stored(v) for v in values] for k, values in results.history.items()}
         return {"history": history, "epochs": results.epoch}
     if isinstance(results, Mapping):
-        return {"metrics": {name: float(value) for name, value in results.items()}}
+        return {"metrics": {name: logs.stored(value) for name, value in results.items()}}
     return {"score": float(results)} if isinstance(results, (int, float, np.number)) else None
 
 
 def _decoded(result: dict[str, Any]) -> Any:
-    if "history" not in result:
-        return result["metrics"] if "metrics" in result else result["score"]
+    if "score" in result:
+        return result["score"]
+    if "metrics" in result:
+        return {name: logs.restored(value) for name, value in result["metrics"].items()}
     history = keras.callbacks.History()
-    history.history, history.epoch = result["history"], result["epochs"]
+    history.history = {k: [logs.restored(v) for v in vs] for k, vs in result["history"].items()}
+    history.epoch = result["epochs"]
     return history

@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -24,7 +24,8 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_client import OracleClient
 from keras_tuner.src.engine import conditions
 
-from kt_plus.engine.ledger import RESERVED
+from kt_plus.engine import logs
+from kt_plus.engine.ledger import CURVE, RESERVED
 from kt_plus.errors import ChiefLostError, SearchEndedError
 
 conditions.print = lambda *args: None  # it prints a value of every condition that it sends
@@ -81,6 +82,11 @@ class Client(OracleClient):
 
     def create_trial(self, tuner_id: str) -> Any:
         return only_active(super().create_trial(tuner_id))
+
+    def update_trial(self, trial_id: str, metrics: Mapping[str, Any], step: int = 0) -> Any:
+        if any(name.startswith(CURVE) for name in metrics):
+            return super().update_trial(trial_id, metrics, step)
+        return super().update_trial(trial_id, logs.reported(metrics, self.objective), step)
 
     def end_trial(self, trial: Any) -> None:
         if trial.message:

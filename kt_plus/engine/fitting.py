@@ -11,6 +11,7 @@ import keras
 import keras_tuner
 from keras_tuner.errors import FatalValueError
 
+from kt_plus.engine import logs as keras_logs
 from kt_plus.performance_estimation.fidelity import DataFraction, Ladder
 from kt_plus.performance_estimation.folds import Folds
 from kt_plus.performance_estimation.training_data import TrainingData, leaves_of
@@ -111,12 +112,12 @@ def value_of(results: Any, objective: Any) -> float:
     if isinstance(results, keras.callbacks.History):
         epochs = zip(*results.history.values(), strict=False)
         logs = [dict(zip(results.history, values, strict=True)) for values in epochs]
-        values = [float(objective.get_value(each)) for each in logs]
+        values = [keras_logs.objective_value(objective, each) for each in logs]
         best = values[0]
         for value in values[1:]:  # as Keras Tuner does, NaN first stays
             best = value if objective.better_than(value, best) else best
         return best
-    return float(objective.get_value(results) if isinstance(results, dict) else results)
+    return keras_logs.number(objective.get_value(results) if isinstance(results, dict) else results)
 
 
 def runs_told(runs: list[Any], objective: Any) -> str:

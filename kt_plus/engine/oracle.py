@@ -16,6 +16,7 @@ from keras_tuner.engine import trial as kt_trial
 from kt_plus.engine import (
     best_trials,
     inheritance,
+    logs,
     objectives,
     outcome,
     project,
@@ -212,7 +213,7 @@ class Oracle(keras_tuner.Oracle):
             time.sleep(self.idle_pause)
         return trial
 
-    def update_trial(self, trial_id: str, metrics: Mapping[str, float], step: int = 0) -> Any:
+    def update_trial(self, trial_id: str, metrics: Mapping[str, Any], step: int = 0) -> Any:
         """Takes a report; answers with the trial, its status STOPPED if it should end now."""
         with self._lock:
             trial = self.trials[trial_id]
@@ -448,9 +449,9 @@ class Oracle(keras_tuner.Oracle):
             return False
         return self._judge.judge(record, self.knowledge, note)
 
-    def _report_metrics(self, trial: Any, metrics: Mapping[str, float], step: int) -> None:
+    def _report_metrics(self, trial: Any, metrics: Mapping[str, Any], step: int) -> None:
         self._check_objective_found(metrics)
-        for name, value in metrics.items():
+        for name, value in logs.reported(metrics, self.objective).items():
             if not trial.metrics.exists(name):
                 trial.metrics.register(name, direction=self._direction_of(name))
             trial.metrics.update(name, value, step=step)

@@ -14,6 +14,7 @@ from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.engine.tuner import maybe_distribute
 
 from kt_plus.engine import best_trials, fitting, project, retraining, rungs, storage
+from kt_plus.engine import logs as keras_logs
 from kt_plus.engine.arguments import check_directory, check_folds, check_interval, check_names
 from kt_plus.engine.checkpoint_callbacks import BestEpoch, Checkpointing, EpochSeeds
 from kt_plus.engine.checkpoints import Checkpoints, build, size_of
@@ -201,9 +202,10 @@ class Tuner(keras_tuner.Tuner):
         if not self._objective_seen:
             check_model(objective, model)
         self._objective_seen = True
+        value = keras_logs.objective_value(objective, logs)
         if not self._oracle_is_ours:
             return
-        metrics = {CURVE + objective.name: float(objective.get_value(logs))}
+        metrics = {CURVE + objective.name: value}
         metrics[EXECUTION] = float(max(self._execution - 1, 0))
         epochs = (getattr(self._fitting, "params", None) or {}).get("epochs")
         if epochs:
@@ -446,8 +448,10 @@ class Tuner(keras_tuner.Tuner):
         asked = asked_values(trial, all_known=self._oracle_is_ours and not _is_users(type(self)))
         with inherits, asked as copied:
             self._results = super()._build_and_fit_model(copied, *args, **self._quiet(kwargs))
-        if isinstance(self._results, keras.callbacks.History) and freq != 1:
-            fitting.repeat_unvalidated(self._results, freq)
+        if isinstance(self._results, keras.callbacks.History):
+            keras_logs.settle(self._results, self.oracle.objective)
+            if freq != 1:
+                fitting.repeat_unvalidated(self._results, freq)
         if checkpoints is not None and self._execution < self.executions_per_trial:
             checkpoints.end_execution(self._results, self._stopped)
         return self._results
