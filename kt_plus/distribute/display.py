@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator
 from typing import Any
 
-from kt_plus.distribute.messages import Ready, Said, Shown, Tell
+from kt_plus.distribute.messages import Ready, Said, Shown, Tell, Warned
 
 
 class Display:
@@ -86,6 +86,13 @@ def told_progress(oracle: Any, tell: Tell, verbose: int) -> Any:
         def on_trial_end(self, trial: Any) -> None:
             with _printed(tell):
                 super().on_trial_end(trial)
+
+        def say(self, line: str) -> None:
+            if self.verbose:
+                tell(Said(line))
+
+        def warn(self, text: str) -> None:
+            tell(Warned(text))
 
         def _open(self) -> Any:
             if self._bar is None:

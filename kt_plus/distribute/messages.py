@@ -90,6 +90,13 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """A warning for the user."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class LogMoved:
     """Where the process's output is from now on."""
 

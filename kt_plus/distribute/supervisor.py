@@ -22,6 +22,7 @@ from kt_plus.distribute.messages import (
     Shown,
     Started,
     Tell,
+    Warned,
 )
 
 CHIEF = "chief"
@@ -160,6 +161,8 @@ class Supervisor:
             self._display.show(message)
         elif isinstance(message, Said):
             self._display.write(message.line)
+        elif isinstance(message, Warned):
+            warnings.warn(message.text, stacklevel=5)  # at the line that calls `search`
         elif isinstance(message, Ready):
             self._on_ready(message)
         elif isinstance(message, Finished):

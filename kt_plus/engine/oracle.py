@@ -15,6 +15,7 @@ from keras_tuner.engine import trial as kt_trial
 
 from kt_plus.engine import (
     best_trials,
+    exhaustion,
     inheritance,
     logs,
     objectives,
@@ -167,6 +168,7 @@ class Oracle(keras_tuner.Oracle):
         self._save_due = 0.0
         self._trial_began: dict[str, float] = {}
         self._judge = Judge(self.stopping)
+        self._end_reported_to: str | None = None
         self._space: tuple[tuple[int, int], Space] = ((0, 0), Space())
         self.hooks = Hooks()
         # Keras Tuner's own display sorts all trials at every print; it serves verbose=2.
@@ -371,7 +373,21 @@ class Oracle(keras_tuner.Oracle):
             return self._begin(trial, tuner_id)
         if trial.status == Status.STOPPED:
             self._dismiss(tuner_id)
+            if not self._is_spent and self._end_reported_to in (None, tuner_id):
+                self._end_reported_to = tuner_id  # once, although each of many workers asks
+                self._report_end()
         return trial
+
+    def _report_end(self) -> None:
+        end = exhaustion.end_of(self)
+        if end is not None:
+            (self._display.warn if end.is_early else self._display.say)(end.text)
+
+    @property
+    def _is_spent(self) -> bool:
+        """Whether the trials or another budget of the search are used up."""
+        full = self.max_trials is not None and len(self.start_order) >= self.max_trials
+        return full or self.budget.exhausted() is not None
 
     def _next_retry(self) -> str | None:
         """The trial to run again; once the budget is spent, only one that had been told to end."""
@@ -393,9 +409,8 @@ class Oracle(keras_tuner.Oracle):
     def _new_trial(self) -> Any:
         number = self._number
         trial_id = f"{number:0{len(str(self.max_trials))}d}"
-        full = self.max_trials is not None and len(self.start_order) >= self.max_trials
         answer: dict[str, Any] = {"status": Status.STOPPED}
-        if not full and not self.budget.exhausted():
+        if not self._is_spent:
             self.learn_from_earlier_projects()
             self.notes.pop(trial_id, None)
             answer = self.populate_space(trial_id)

@@ -60,6 +60,15 @@ class Progress:
         elif self.verbose and trial.trial_id in self._tables.trial_start:
             self._tables.on_trial_end(trial)
 
+    def say(self, line: str) -> None:
+        """Prints a line, unless `verbose=0`."""
+        if self.verbose:
+            print(line)
+
+    def warn(self, text: str) -> None:
+        """Warns of the end of the search, also with `verbose=0`."""
+        warnings.warn(text, stacklevel=7)  # at the line that calls `search`
+
     def clear(self) -> None:
         """Takes the bar off the screen until it is next shown: something will be printed."""
         if self._bar is not None:

@@ -128,7 +128,10 @@ class Tuner(keras_tuner.Tuner):
         return f"{type(self).__name__}({self.oracle!r}, project={self.project_dir!r})"
 
     def search(self, *fit_args: Any, **fit_kwargs: Any) -> None:
-        """Runs trials until the budget is spent, or the space exhausted.
+        """Runs trials until the budget is spent, or no untried configuration is left.
+
+        An end before `max_trials` warns with the number of configurations that were tried. For a
+        complete grid, and without `max_trials`, it is a line of the display.
 
         Args:
             *fit_args: Passed on to the model's `fit`, or to `run_trial`.
