@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import json
 import warnings
 from collections import deque
-from collections.abc import ItemsView, Iterator, ValuesView
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from keras_tuner.errors import FailedTrialError, FatalError
@@ -16,57 +17,99 @@ from kt_plus.engine.ledger import RESERVED, UNUSED, plain
 from kt_plus.errors import BuildError
 
 
-class AskedValues(dict[str, Any]):
-    """The values of a trial, which remember the names that were asked for."""
+def _reading_one(method: Any) -> Any:
+    """A method of `dict` that counts as reading the name that it is given."""
 
-    def __init__(self, values: dict[str, Any]) -> None:
+    @functools.wraps(method)
+    def read(self: AskedValues, name: str, *args: Any) -> Any:
+        self._asked.add(name)
+        return method(self, name, *args)
+
+    return read
+
+
+def _reading_all(method: Any) -> Any:
+    """A method of `dict` that counts as reading all names."""
+
+    @functools.wraps(method)
+    def read(self: AskedValues, *args: Any) -> Any:
+        self._asked.update(dict.keys(self))
+        return method(self, *args)
+
+    return read
+
+
+class AskedValues(dict[str, Any]):
+    """The values of a trial, which remember the names that were read.
+
+    Reading one value counts for its name. Reading the values as a whole, or only their names or
+    their number, counts for all: `net(**hp.values)` depends on each.
+
+    Args:
+        values: The values by name.
+    """
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
         super().__init__(values)
         self._asked: set[str] = set()
 
     @property
     def unused(self) -> set[str]:
-        """The names that nobody asked for."""
-        return set(self) - self._asked
+        """The names that nobody has read."""
+        return set(dict.keys(self)) - self._asked
 
-    def __getitem__(self, name: str) -> Any:
-        self._asked.add(name)
-        return super().__getitem__(name)
+    __contains__ = _reading_one(dict.__contains__)
+    __getitem__ = _reading_one(dict.__getitem__)
+    get = _reading_one(dict.get)
+    pop = _reading_one(dict.pop)
+    setdefault = _reading_one(dict.setdefault)
 
-    def get(self, name: str, default: Any = None) -> Any:
-        self._asked.add(name)
-        return super().get(name, default)
+    # `dict(values)` and `{**values}` call `keys` only where `__iter__` is overridden, too.
+    __iter__ = _reading_all(dict.__iter__)
+    __len__ = _reading_all(dict.__len__)
+    __reversed__ = _reading_all(dict.__reversed__)
+    __eq__ = _reading_all(dict.__eq__)
+    __ne__ = _reading_all(dict.__ne__)
+    __or__ = _reading_all(dict.__or__)
+    __ror__ = _reading_all(dict.__ror__)
+    __repr__ = _reading_all(dict.__repr__)
+    copy = _reading_all(dict.copy)
+    items = _reading_all(dict.items)
+    keys = _reading_all(dict.keys)
+    popitem = _reading_all(dict.popitem)
+    values = _reading_all(dict.values)
+    __hash__ = None  # type: ignore[assignment]
 
-    def items(self) -> ItemsView[str, Any]:
-        self._asked.update(self)
-        return super().items()
-
-    def values(self) -> ValuesView[Any]:
-        self._asked.update(self)
-        return super().values()
+    def __reduce_ex__(self, protocol: Any) -> tuple[type, tuple[dict[str, Any]]]:
+        return dict, (dict(self),)  # a copy is not this trial's any more
 
 
 @contextlib.contextmanager
 def asked_values(trial: Any, all_known: bool) -> Iterator[Any]:
-    """A copy of the trial, to train by, that notes which values the model never asks for.
+    """A copy of the trial, to train by, that notes which values the model never reads.
 
     A copy, because the oracle looks at the trial's own values after each epoch.
 
     Args:
-        trial: The trial, which is told the names under `UNUSED` in the end.
-        all_known: Whether all places where values are asked for are known; else nothing is told.
+        trial: The trial. In the end it has the unused names under `UNUSED`.
+        all_known: Whether all places where values are read are known; else nothing is noted.
     """
-    trial.hyperparameters.values.pop(UNUSED, None)  # of an execution before
+    before = trial.hyperparameters.values.pop(UNUSED, None)  # of an execution before
     copied = copy.copy(trial)
     copied.hyperparameters = trial.hyperparameters.copy()
     copied.hyperparameters.values = asked = AskedValues(trial.hyperparameters.values)
     try:
         yield copied
     finally:
+        unused, found = asked.unused, copied.hyperparameters.values
         trial.hyperparameters = copied.hyperparameters
-        trial.hyperparameters.values = dict(asked)
-    if all_known:
-        unused = (name for name in asked.unused if not name.startswith(RESERVED))
-        trial.hyperparameters.values[UNUSED] = "\n".join(sorted(unused))
+        trial.hyperparameters.values = {**asked, **found}
+    # A model that has put other values in their place has read those.
+    if all_known and found is asked:
+        names = {name for name in unused if not name.startswith(RESERVED)}
+        if before is not None:
+            names &= set(before.split("\n"))
+        trial.hyperparameters.values[UNUSED] = "\n".join(sorted(names))
 
 
 def explore(hypermodel: Any, oracle: Any) -> None:
