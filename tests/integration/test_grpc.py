@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
+from tests.integration.test_kill import run as run_module
+
 pytestmark = pytest.mark.slow
 
-REPOSITORY = Path(__file__).parents[2]
 TRIALS = [str(number) for number in range(7)]
 
 
@@ -27,26 +24,6 @@ class Parallel(NamedTuple):
     saved: dict[str, Any]
 
 
-def start(tuner_id: str, port: int, directory: Path, *search: str) -> subprocess.Popen[str]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(REPOSITORY),
-        "KERASTUNER_TUNER_ID": tuner_id,
-        "KERASTUNER_ORACLE_IP": "127.0.0.1",
-        "KERASTUNER_ORACLE_PORT": str(port),
-    }
-    command = [sys.executable, "-m", "tests.integration.parallel_search", str(directory), *search]
-    with open(directory / f"{tuner_id}.err", "w") as errors:
-        return subprocess.Popen(
-            command,
-            cwd=directory,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-
-
 @pytest.fixture(scope="module")
 def parallel(tmp_path_factory: pytest.TempPathFactory) -> Parallel:
     """The search, run once for all tests."""
@@ -54,19 +31,11 @@ def parallel(tmp_path_factory: pytest.TempPathFactory) -> Parallel:
 
 
 def run(directory: Path, *search: str) -> Parallel:
-    """A whole search by a chief and two workers, of which `parallel_search` is told the rest."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    processes = [start(name, port, directory, *search) for name in ("chief", "worker0", "worker1")]
-    try:
-        printed = [process.communicate(timeout=300)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    errors = "\n".join(path.read_text() for path in directory.glob("*.err"))
-    assert [process.returncode for process in processes] == [0, 0, 0], errors
-    chief, *workers = [json.loads(text.splitlines()[-1]) for text in printed]
+    """Runs a whole search of `parallel_search` with a chief and two workers."""
+    printed = run_module("tests.integration.parallel_search", str(directory), *search)
+    told = json.loads(printed.splitlines()[-1])
+    assert [[event["event"] for event in events] for events in told] == [["end"]] * 3, told
+    chief, *workers = [events[0] for events in told]
     project = directory / "parallel"
     saved = {
         path.parent.name.removeprefix("trial_"): json.loads(path.read_text())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,7 +15,7 @@ from keras_tuner.errors import FatalValueError
 import kt_plus
 from kt_plus.performance_estimation.fidelity import DataFraction, Epochs, Resolution, Width
 from tests.integration.small_networks import VALIDATION, X, Y, build_model, compiled
-from tests.integration.test_grpc import start
+from tests.integration.test_grpc import run as run_in_parallel
 
 pytestmark = pytest.mark.usefixtures("eager")
 
@@ -309,26 +308,12 @@ def test_rules_compare_trials_of_one_rung(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_workers(tmp_path: Path) -> None:
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    names = ("chief", "worker0", "worker1")
-    processes = [start(name, port, tmp_path, "SuccessiveHalving") for name in names]
-    try:
-        printed = [process.communicate(timeout=300)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-    errors = "\n".join(path.read_text() for path in tmp_path.glob("*.err"))
-    assert [process.returncode for process in processes] == [0, 0, 0], errors
-    chief, *workers = [json.loads(text.splitlines()[-1]) for text in printed]
-    saved = [json.loads(p.read_text()) for p in tmp_path.glob("parallel/trial_*/trial.json")]
+    parallel = run_in_parallel(tmp_path, "SuccessiveHalving")
+    saved = [*parallel.saved.values()]
     notes = [trial["kt_plus"] for trial in saved]
     assert Counter(note["rung"] for note in notes) == {0: 4, 1: 2, 2: 1}
-    trained = workers[0]["trained"] | workers[1]["trained"]
-    assert all(worker["trained"] for worker in workers), "one worker did everything"
+    trained = parallel.workers[0] | parallel.workers[1]
+    assert all(parallel.workers), "one worker did everything"
     epochs = {0: 1, 1: 1, 2: 2}
     for trial in saved:
         note = trial["kt_plus"]
@@ -336,4 +321,4 @@ def test_two_workers(tmp_path: Path) -> None:
         assert len(note["curves"][0]["values"]) == epochs[note["rung"]]
     (full,) = [trial for trial in saved if trial["kt_plus"]["full_fidelity"]]
     assert full["kt_plus"]["curves"][0]["first_epoch"] == 2
-    assert chief["loss"] == full["score"]
+    assert parallel.chief["loss"] == full["score"]
