@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -17,7 +21,8 @@ pytestmark = pytest.mark.slow
 pytest.importorskip("sklearn")
 pytest.importorskip("matplotlib")
 
-DEMO = Path(__file__).parents[2] / "examples" / "digits_demo.py"
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DEMO = EXAMPLES / "digits_demo.py"
 SEARCHES = ("keras_tuner.RandomSearch", "kt_plus.EvolutionarySearch")
 THIRD = "kt_plus.ReinforcementLearning"  # by an option
 PATIENCE = 240.0  # seconds for what takes some twenty
@@ -31,7 +36,7 @@ def demo(output: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         process = subprocess.Popen(
-            [sys.executable, DEMO, "--small", "--output", output, *options],
+            [sys.executable, DEMO, "--small", "--seeds", "0", "--output", output, *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -99,10 +104,57 @@ def completed(project: Path) -> dict[str, tuple[dict[str, object], int]]:
     return trials
 
 
+@pytest.fixture
+def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module that makes the table and counts the wins."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+    return importlib.import_module("digits_report")
+
+
+def test_it_counts_the_seeds_that_it_wins_loses_and_ties(report: ModuleType) -> None:
+    def outcomes(name: str, *tests: float) -> list[Any]:
+        curves = [[0.5, 0.6], [0.4]]
+        return [report.Outcome(name, s, 0.6, t, 1.0, curves, [False, True]) for s, t in tests]
+
+    theirs, ours = SEARCHES
+    rest = " (accuracy of the best model on test images)."
+    for tests, answer in (
+        ((0.8, 0.9, 0.85), "won in 2 of 3"),
+        ((0.6, 0.6, 0.8), "won in 0 of 3"),
+        ((0.8, 0.7, 0.8), "won in 1 of 3, equal in 1"),
+    ):
+        all_of_them = [*outcomes(theirs, *enumerate((0.7, 0.7, 0.9)))]
+        all_of_them += outcomes(ours, *enumerate(tests))
+        assert report.wins(all_of_them, ours, theirs) == f"{ours} {answer}{rest}"
+    head, _, *rows = report.table(all_of_them).splitlines()
+    assert head.split()[-4:] == ["stopped", "early", "epochs", "seconds"]
+    assert [row.split() for row in rows][3:] == [
+        [ours, "0", "60.00", "80.00", "2", "1", "3", "1"],
+        [ours, "1", "60.00", "70.00", "2", "1", "3", "1"],
+        [ours, "2", "60.00", "80.00", "2", "1", "3", "1"],
+    ]
+
+
+def test_interrupted_in_evolution_it_resumes(tmp_path: Path) -> None:
+    output = tmp_path / "demo"
+    folder = output / "small" / "seed_0"
+    random_search, evolution = (folder / search for search in SEARCHES)
+    interrupt(output, when=lambda: len(completed(evolution)) >= 2)
+    theirs, ours = completed(random_search), completed(evolution)
+    assert len(theirs) == 4
+    printed = run(output)
+    assert completed(random_search) == theirs
+    assert ours.items() <= completed(evolution).items(), "a completed trial was run again"
+    check_outcomes(folder, printed, SEARCHES)
+    assert re.search(r"^kt_plus.EvolutionarySearch won in [01] of 1\b", printed, re.MULTILINE)
+    assert '+     stopping="auto",' in printed
+
+
+@pytest.mark.full
 @pytest.mark.timeout(1200)  # four times Keras has to load
 def test_interrupted_in_both_searches_the_demo_goes_on_where_it_was(tmp_path: Path) -> None:
     output = tmp_path / "demo"
-    folder = output / "small_seed_0"
+    folder = output / "small" / "seed_0"
     random_search, evolution = (folder / search for search in SEARCHES)
 
     # In the middle of a trial: at its very end Keras Tuner, interrupted, would run it again.
@@ -130,6 +182,11 @@ def test_interrupted_in_both_searches_the_demo_goes_on_where_it_was(tmp_path: Pa
     assert table_of(printed)[:2] == table_of(again), "a finished search was run again"
     check_outcomes(folder, printed, (*SEARCHES, THIRD))
 
+    printed = run(output, "--seeds", "0", "1")
+    assert table_of(printed)[0::2] == table_of(again), "a finished search was run again"
+    assert [row[:2] for row in table_of(printed)] == [[s, n] for s in SEARCHES for n in "01"]
+    assert re.search(r"^kt_plus.EvolutionarySearch won in [012] of 2\b", printed, re.MULTILINE)
+
 
 def check_outcomes(folder: Path, printed: str, searches: Sequence[str]) -> None:
     """That the table tells what the files of the searches do, and the picture is one."""
@@ -139,6 +196,7 @@ def check_outcomes(folder: Path, printed: str, searches: Sequence[str]) -> None:
         scores = [float(str(state["score"])) for state, _ in trials.values()]
         assert row == [
             search,
+            "0",
             f"{100 * max(scores):.2f}",
             f"{100 * outcome['test']:.2f}",
             str(len(trials)),
@@ -149,7 +207,7 @@ def check_outcomes(folder: Path, printed: str, searches: Sequence[str]) -> None:
         assert 0 < sum(map(len, outcome["curves"])) <= EPOCHS
         assert [max(curve) for curve in outcome["curves"]] == pytest.approx(scores)
         assert 0.1 < outcome["test"] <= 1
-    picture = (folder / "searches.png").read_bytes()
+    picture = (folder.parent / "searches.png").read_bytes()
     assert picture.startswith(b"\x89PNG")
     assert len(picture) > 10_000
 
@@ -157,4 +215,4 @@ def check_outcomes(folder: Path, printed: str, searches: Sequence[str]) -> None:
 def table_of(printed: str) -> list[list[str]]:
     """The cells of the printed table's rows, a row for each search."""
     lines = [line for line in printed.splitlines() if line.startswith((*SEARCHES, THIRD))]
-    return [line.split() for line in lines if len(line.split()) == 7]
+    return [line.split() for line in lines if len(line.split()) == 8]

@@ -25,16 +25,16 @@ from tests.integration.small_networks import (
     new,
     scores,
 )
+from tests.tiers import mostly_full
 
 pytestmark = [
     pytest.mark.usefixtures("eager"),
     pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning"),
 ]
 OURS = [name for name in SEARCHES if name.startswith("kt_plus.")]
-every_search = pytest.mark.parametrize("search", OURS)
-some_searches = pytest.mark.parametrize(
-    "search", ["kt_plus.RandomSearch", "kt_plus.EvolutionarySearch", "kt_plus.Hyperband"]
-)
+SOME = ("kt_plus.RandomSearch", "kt_plus.EvolutionarySearch", "kt_plus.Hyperband")
+every_search = pytest.mark.parametrize("search", mostly_full(OURS, SOME[1:]))
+some_searches = pytest.mark.parametrize("search", mostly_full(SOME, SOME[1:]))
 FIT = {"epochs": 3, "validation_data": VALIDATION, "verbose": 0}
 
 
@@ -63,7 +63,7 @@ class Broken(kt_plus.stopping.Stopper):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("executions", [1, 2])
+@pytest.mark.parametrize("executions", mostly_full([1, 2], [2]))
 @pytest.mark.parametrize("search", ["kt_plus.EvolutionarySearch", "kt_plus.Hyperband"])
 def test_the_curve_of_every_execution_is_kept(search: str, executions: int, tmp_path: Path) -> None:
     trained: dict[str, list[list[float]]] = {}

@@ -27,6 +27,7 @@ from tests.integration.small_networks import (
     scores,
     statuses,
 )
+from tests.tiers import mostly_full
 
 pytestmark = [
     pytest.mark.usefixtures("eager"),
@@ -34,7 +35,8 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer:UserWarning"),
 ]
 every_search = pytest.mark.parametrize("search", SEARCHES)
-some_searches = pytest.mark.parametrize("search", FEW)
+few_searches = pytest.mark.parametrize("search", mostly_full(SEARCHES, FEW[1:]))
+some_searches = pytest.mark.parametrize("search", mostly_full(FEW, FEW[1:]))
 
 
 @every_search
@@ -78,7 +80,7 @@ class TunedFit(kt.HyperModel):
         return model.fit(x, y, batch_size=batch_size, shuffle=shuffle, **kwargs)
 
 
-@every_search
+@few_searches
 def test_a_hypermodel_with_its_own_fit(search: str, tmp_path: Path) -> None:
     hypermodel = TunedFit()
     hypermodel.batch_sizes = set()
@@ -123,7 +125,7 @@ class TrainingLoop(kt.HyperModel):
         return best
 
 
-@every_search
+@few_searches
 def test_a_training_loop_by_hand(search: str, tmp_path: Path) -> None:
     objective = kt.Objective("own_metric", "min")
     tuner = new(search, TrainingLoop(), objective=objective, directory=tmp_path)
@@ -139,7 +141,7 @@ def test_a_training_loop_by_hand(search: str, tmp_path: Path) -> None:
             assert min(curve) == score
 
 
-@every_search
+@few_searches
 def test_run_trial_of_ones_own_returning_metrics(search: str, tmp_path: Path) -> None:
     class Tuner(SEARCHES[search][0]):
         def run_trial(self, trial: Any, x: Any, y: Any, *, epochs: int) -> dict[str, float]:
@@ -290,7 +292,13 @@ def test_scikit_learn_models(oracle: Any, tmp_path: Path) -> None:
     assert 0.5 < tuner.get_best_models()[0].score(X, Y) <= 1.0
 
 
-@pytest.mark.parametrize("search", [name for name in SEARCHES if name != "kt_plus.Hyperband"])
+@pytest.mark.parametrize(
+    "search",
+    mostly_full(
+        [name for name in SEARCHES if name != "kt_plus.Hyperband"],
+        ("kt_plus.EvolutionarySearch", "kt_plus.BayesianOptimization"),
+    ),
+)
 def test_oracles_in_a_plain_tuner(search: str, tmp_path: Path) -> None:
     package, name = search.split(".")
     oracles = kt.oracles if package == "kt" else kt_plus.oracles

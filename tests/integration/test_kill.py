@@ -13,6 +13,7 @@ import keras_tuner as kt
 import pytest
 
 from tests.integration.small_networks import SEARCHES
+from tests.tiers import mostly_full
 
 REPOSITORY = Path(__file__).parents[2]
 METHODS = (
@@ -24,6 +25,7 @@ METHODS = (
     "kt_plus.SuccessiveHalving(configurations=4, max_epochs=4)",
     "kt_plus.BayesianOptimization(num_initial_points=8)",
 )
+FEW = METHODS[1], METHODS[5], METHODS[6]
 
 CRASHING = ("kt_plus.EvolutionarySearch", "kt_plus.ReinforcementLearning", "kt_plus.Hyperband")
 
@@ -42,15 +44,18 @@ def run(module: str, *arguments: str) -> str:
 
 
 @pytest.mark.slow
-def test_kill_at_random_moments() -> None:
-    printed = run("benchmarks.kill", "--kills", "3", "--trials", "9", "--methods", *METHODS)
+@pytest.mark.parametrize(
+    ("methods", "kills"), mostly_full([(FEW, "2"), (METHODS, "3")], [(FEW, "2")])
+)
+def test_kill_at_random_moments(methods: tuple[str, ...], kills: str) -> None:
+    printed = run("benchmarks.kill", "--kills", kills, "--trials", "9", "--methods", *methods)
     lines = [line.strip("| ").split("|") for line in printed.splitlines() if line[:2] == "| "]
     table = {first.strip(): [cell.strip() for cell in cells] for first, *cells in lines}
-    assert table.pop("projects that") == list(METHODS)
-    assert table.pop("were killed") == ["3"] * len(METHODS)
-    assert table.pop("as if nothing had happened") == ["3"] * len(METHODS)
+    assert table.pop("projects that") == list(methods)
+    assert table.pop("were killed") == [kills] * len(methods)
+    assert table.pop("as if nothing had happened") == [kills] * len(methods)
     assert len(table) == 6
-    assert all(cells == ["0"] * len(METHODS) for cells in table.values())
+    assert all(cells == ["0"] * len(methods) for cells in table.values())
 
 
 @pytest.mark.slow
@@ -141,7 +146,7 @@ def search(name: str, directory: Path, runs: list[str]) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("before", [True, False])
-@pytest.mark.parametrize("name", CRASHING)
+@pytest.mark.parametrize("name", mostly_full(CRASHING, CRASHING[:1]))
 def test_a_crash_at_any_write(
     name: str, before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from tests.integration.small_networks import (
     scores,
     statuses,
 )
+from tests.tiers import mostly_full
 
 pytestmark = [
     pytest.mark.usefixtures("eager"),
@@ -39,7 +40,9 @@ OURS = [
 FIT = {"epochs": 2, "validation_data": VALIDATION, "verbose": 0}
 
 
-@pytest.mark.parametrize("search", OURS)
+@pytest.mark.parametrize(
+    "search", mostly_full(OURS, ["kt_plus.EvolutionarySearch", "kt_plus.Hyperband"])
+)
 def test_plain_keras_tuner_reads_our_project(search: str, tmp_path: Path) -> None:
     place = {"objective": "val_accuracy", "directory": tmp_path}
     ours = new(search, build_model, **place)
@@ -59,7 +62,9 @@ def test_plain_keras_tuner_reads_our_project(search: str, tmp_path: Path) -> Non
     assert accuracy(plain.get_best_models()[0]) == max(scores(ours).values())
 
 
-@pytest.mark.parametrize("search", ["kt_plus.RandomSearch", "kt_plus.EvolutionarySearch"])
+@pytest.mark.parametrize(
+    "search", mostly_full(["kt_plus.RandomSearch", "kt_plus.EvolutionarySearch"], OURS[1:2])
+)
 def test_plain_keras_tuner_goes_on_with_our_project_and_we_with_that(
     search: str, tmp_path: Path
 ) -> None:

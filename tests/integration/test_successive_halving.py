@@ -16,6 +16,7 @@ import kt_plus
 from kt_plus.performance_estimation.fidelity import DataFraction, Epochs, Resolution, Width
 from tests.integration.small_networks import VALIDATION, X, Y, build_model, compiled
 from tests.integration.test_grpc import run as run_in_parallel
+from tests.tiers import mostly_full
 
 pytestmark = pytest.mark.usefixtures("eager")
 
@@ -68,6 +69,7 @@ def chain(tuner: Any) -> list[Any]:
     return trials
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_the_seed_schedule_with_the_epochs_of_every_trial(tmp_path: Path) -> None:
     """64 configurations, 32, 16, ..., 1; one epoch, one more, two more, four more, ..."""
@@ -152,11 +154,17 @@ def test_a_search_that_ended_early_gives_the_best_of_the_highest_rung(tmp_path: 
     assert tuner.oracle.history.best is None
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, eager: None) -> Any:
+    """A search that nothing has interrupted."""
+    tuner = new(tmp_path_factory.mktemp("whole"), with_state)
+    tuner.search(X, Y, **FIT)
+    return tuner
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("epoch", [3, 5, 7, 8])
-def test_killed_within_and_between_rungs(tmp_path: Path, epoch: int) -> None:
-    whole = new(tmp_path / "whole", with_state)
-    whole.search(X, Y, **FIT)
+@pytest.mark.parametrize("epoch", mostly_full([3, 5, 7, 8], [5, 8]))
+def test_killed_within_and_between_rungs(tmp_path: Path, epoch: int, whole: Any) -> None:
     Epoch.begun.clear()
     Epoch.kill_at = epoch
     tuner = new(tmp_path / "killed", with_state, checkpoint_interval=0)

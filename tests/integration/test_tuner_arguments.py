@@ -29,14 +29,15 @@ from tests.integration.small_networks import (
     scores,
     statuses,
 )
+from tests.tiers import mostly_full
 
 pytestmark = [
     pytest.mark.usefixtures("eager"),
     pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning"),
     pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer:UserWarning"),
 ]
-every_search = pytest.mark.parametrize("search", SEARCHES)
-some_searches = pytest.mark.parametrize("search", FEW)
+every_search = pytest.mark.parametrize("search", mostly_full(SEARCHES, FEW[1:]))
+some_searches = pytest.mark.parametrize("search", mostly_full(FEW, FEW[1:]))
 OBJECTIVE = "val_accuracy"
 FIT = {"epochs": 2, "validation_data": VALIDATION, "verbose": 0}
 
@@ -132,7 +133,7 @@ def test_a_validation_split(search: str, tmp_path: Path) -> None:
     assert loss == min(scores(tuner).values())
 
 
-@pytest.mark.parametrize("search", FEW[:2])
+@pytest.mark.parametrize("search", mostly_full(FEW[:2], FEW[1:2]))
 def test_several_executions_of_a_trial(search: str, tmp_path: Path) -> None:
     results: dict[str, list[float]] = {}
 

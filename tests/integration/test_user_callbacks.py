@@ -12,6 +12,7 @@ import pytest
 import kt_plus
 from kt_plus.performance_estimation.stopping import replay
 from tests.integration.small_networks import VALIDATION, X, Y, build_model, compiled, new
+from tests.tiers import mostly_full
 
 pytestmark = [
     pytest.mark.usefixtures("eager"),
@@ -48,7 +49,12 @@ class EpochsOfItsOwn(kt.HyperModel):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("search", ["kt_plus.RandomSearch", "kt_plus.EvolutionarySearch"])
+@pytest.mark.parametrize(
+    "search",
+    mostly_full(
+        ["kt_plus.RandomSearch", "kt_plus.EvolutionarySearch"], ["kt_plus.EvolutionarySearch"]
+    ),
+)
 def test_the_hypermodel_says_how_many_epochs_a_trial_has(search: str, tmp_path: Path) -> None:
     rule = Listening()
     place = {"objective": "val_loss", "directory": tmp_path, "max_trials": 6}
@@ -182,7 +188,8 @@ def test_training_that_begins_at_a_later_epoch(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("freq", "stop_after", "epochs"), [(2, 4, 5), (2, 99, 7), ([2, 5], 4, 4), (3, 99, 4)]
+    ("freq", "stop_after", "epochs"),
+    mostly_full([(2, 4, 5), (2, 99, 7), ([2, 5], 4, 4), (3, 99, 4)], [([2, 5], 4, 4), (3, 99, 4)]),
 )
 def test_validation_at_some_epochs_only(
     freq: Any, stop_after: int, epochs: int, tmp_path: Path
