@@ -1,4 +1,4 @@
-"""What the demo shows of its searches: a table and a picture."""
+"""The table, the count of wins and the picture that the demo shows of its searches."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ STYLES = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one search.
+    """The result of one search.
 
     Args:
         name: The class that searched.
+        seed: The seed of the search and of its models.
         validation: The accuracy in [0, 1] of its best model on the validation images.
         test: That model's accuracy on the test images.
         seconds: The time that the search took, interruptions not counted.
@@ -33,6 +34,7 @@ class Outcome:
     """
 
     name: str
+    seed: int
     validation: float
     test: float
     seconds: float
@@ -62,13 +64,14 @@ class Outcome:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """The searches side by side."""
-    columns = ("validation", "test", "trials", "stopped early", "epochs", "seconds")
+    """Returns the table of the searches, a row for each search and seed."""
+    names = list(dict.fromkeys(o.name for o in outcomes))
+    columns = ("seed", "validation", "test", "trials", "stopped early", "epochs", "seconds")
     rows = [("accuracy of the best model, %", *columns)]
-    for o in outcomes:
+    for o in sorted(outcomes, key=lambda o: names.index(o.name)):
         accuracies = (f"{100 * o.validation:.2f}", f"{100 * o.test:.2f}")
         counts = (len(o.curves), sum(o.stopped), o.epochs, round(o.seconds))
-        rows.append((o.name, *accuracies, *map(str, counts)))
+        rows.append((o.name, str(o.seed), *accuracies, *map(str, counts)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
@@ -76,8 +79,24 @@ def table(outcomes: Sequence[Outcome]) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
+def wins(outcomes: Sequence[Outcome], ours: str, theirs: str) -> str:
+    """Returns in how many seeds our best model is more accurate on the test images than theirs.
+
+    Args:
+        outcomes: The outcomes of all searches for all seeds.
+        ours: The name of the search that may win.
+        theirs: The name of the search that it is compared with.
+    """
+    tests = {name: {o.seed: o.test for o in outcomes if o.name == name} for name in (ours, theirs)}
+    pairs = [(accuracy, tests[theirs][seed]) for seed, accuracy in tests[ours].items()]
+    won = sum(our > their for our, their in pairs)
+    equal = sum(our == their for our, their in pairs)
+    tie = f", equal in {equal}" if equal else ""
+    return f"{ours} won in {won} of {len(pairs)}{tie} (accuracy of the best model on test images)."
+
+
 def draw(outcomes: Sequence[Outcome], file: Path) -> Path:
-    """Draws the learning curves of the last search, and the progress of all of them."""
+    """Draws the learning curves of the last search, and the progress of all searches."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -103,7 +122,7 @@ def _draw_curves(axes: Any, outcome: Outcome) -> None:
     axes.plot([], [], color=BLUE, label="trained to the end")
     axes.plot([], [], color=GREY, marker="x", markeredgecolor="black", label="stopped early")
     axes.set(
-        title=f"Learning curves of {outcome.name}",
+        title=f"Learning curves of {outcome.name}, seed {outcome.seed}",
         xlabel="epoch of the trial",
         ylabel="validation accuracy (%)",
     )
@@ -112,13 +131,16 @@ def _draw_curves(axes: Any, outcome: Outcome) -> None:
 
 def _draw_progress(axes: Any, outcomes: Sequence[Outcome]) -> None:
     after_first_trial = []
-    for outcome, style in zip(outcomes, STYLES, strict=False):
+    styles = dict(zip(dict.fromkeys(o.name for o in outcomes), STYLES, strict=False))
+    for outcome in outcomes:
         best = [100 * value for value in outcome.best_so_far]
-        axes.step(range(1, len(best) + 1), best, where="post", label=outcome.name, **style)
+        label = outcome.name if outcome.seed == outcomes[0].seed else None
+        style = {"where": "post", "label": label, **styles[outcome.name]}
+        axes.step(range(1, len(best) + 1), best, **style)
         after_first_trial.append(best[len(outcome.curves[0]) - 1])
     axes.set(
         ylim=(min(after_first_trial) - 1, 100),  # what is below is a single trial's beginning
-        title="Best model so far",
+        title="Best model so far, one line per seed",
         xlabel="training epochs spent by the search",
         ylabel="best validation accuracy so far (%)",
     )

@@ -31,21 +31,21 @@ class Settings:
         trials: The trials of the random search.
         epochs: The epochs of a trial that is not stopped.
         max_trials: The trials of a search of kt_plus at most.
-        stopping: What stops its hopeless trials.
+        stopping: The stopping rule of a search of kt_plus.
         seed: The seed of everything random.
     """
 
     trials: int
     epochs: int
     max_trials: int
-    stopping: kt_plus.stopping.Stopper
+    stopping: str
     seed: int
 
 
 def settings(small: bool, seed: int) -> Settings:
     if small:
-        return Settings(4, 3, 10, kt_plus.stopping.MedianRule(min_trials=2, min_epochs=1), seed)
-    return Settings(20, 10, 40, kt_plus.stopping.MedianRule(min_trials=3, min_epochs=2), seed)
+        return Settings(4, 3, 10, "auto", seed)
+    return Settings(10, 10, 20, "auto", seed)
 
 
 class DigitsModel(kt.HyperModel):
@@ -124,7 +124,7 @@ def keras_tuner_search(name: str, folder: Path, settings: Settings) -> Outcome:
     )
     validation, test, seconds = run(tuner, settings.epochs, verbose=0)
     curves = tuner.curves()
-    return Outcome(name, validation, test, seconds, curves, [False] * len(curves))
+    return Outcome(name, settings.seed, validation, test, seconds, curves, [False] * len(curves))
 
 
 def kt_plus_search(name: str, folder: Path, settings: Settings) -> Outcome:
@@ -141,7 +141,8 @@ def kt_plus_search(name: str, folder: Path, settings: Settings) -> Outcome:
     validation, test, seconds = run(tuner, settings.epochs, verbose=1)
     trials = tuner.oracle.history
     curves = [list(trial.curve) for trial in trials]
-    return Outcome(name, validation, test, seconds, curves, [bool(t.verdict) for t in trials])
+    stopped = [bool(trial.verdict) for trial in trials]
+    return Outcome(name, settings.seed, validation, test, seconds, curves, stopped)
 
 
 def run(tuner: kt.Tuner, epochs: int, verbose: int) -> tuple[float, float, float]:
