@@ -1,0 +1,1 @@
+"""Projects that released versions have written, and the test that resumes them."""
