@@ -20,6 +20,7 @@ __all__ = [
     "FatalTypeError",
     "FatalValueError",
     "ParallelSearchError",
+    "ProjectInUseError",
     "ResultsError",
     "ResumeError",
     "SearchEndedError",
@@ -49,6 +50,10 @@ class SearchEndedError(FatalError, RuntimeError):
 
 class ParallelSearchError(FatalError, RuntimeError):
     """A parallel search cannot go on: its processes die, or cannot be started."""
+
+
+class ProjectInUseError(FatalError, RuntimeError):
+    """Another process, or a newer tuner of this one, searches in the project directory."""
 
 
 class ResultsError(FatalError, ValueError):

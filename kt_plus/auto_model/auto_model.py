@@ -38,6 +38,7 @@ from kt_plus.auto_model.search import (
 )
 from kt_plus.auto_model.task import NAMES, Task, check_name, label_array
 from kt_plus.engine.objectives import direction_of
+from kt_plus.engine.ownership import FIT, Ownership
 
 Array = NDArray[Any]
 
@@ -183,6 +184,7 @@ class AutoModel:
             ValueError: If nothing can be learnt from the data, as told in the error.
             BudgetError: If the budget does not suffice for one trial; it says what would.
             ResumeError: If the project is of other data.
+            ProjectInUseError: If another process fits, or searches, in the project.
         """
         self.allowance = Allowance(**self._limits)
         self.allowance.budget.begin()
@@ -192,15 +194,17 @@ class AutoModel:
         self.inputs = Inputs.of(given.x, self._asked["data"])
         self._say(verbose, [str(self.task), str(self.inputs)])
         split = self._split(given, validation_data, validation_split, class_weight)
-        project = Project(**self._project, overwrite=self._overwrite)
-        project.check(fingerprint(*split.parts, split.number))
-        seed = project.seed(self.seed)
-        split = split.divided(self.task, seed)
-        training = Training.of(self.objective, len(split.x), epochs, batch_size, seed)
-        try:
-            self._run(split, training, project, verbose)
-        finally:
-            self.allowance.budget.pause()
+        # The state of the project is read here, and written at the end.
+        with Ownership(os.path.join(*self._project.values()), FIT).held():
+            project = Project(**self._project, overwrite=self._overwrite)
+            project.check(fingerprint(*split.parts, split.number))
+            seed = project.seed(self.seed)
+            split = split.divided(self.task, seed)
+            training = Training.of(self.objective, len(split.x), epochs, batch_size, seed)
+            try:
+                self._run(split, training, project, verbose)
+            finally:
+                self.allowance.budget.pause()
         return self
 
     def predict(self, x: Any) -> Array:
@@ -331,15 +335,16 @@ class AutoModel:
         # Keras Tuner says that it goes on, asked or not; without an output `print` says nothing.
         with contextlib.nullcontext() if verbose else contextlib.redirect_stdout(None):
             self.search = Search(space, training, self.allowance, members, **where)
-        self.search.go_on(project)
-        pace = training.pace(split)
-        self.search.run(split, pace, verbose)
-        finish = Finish(self.search, self.task, split, project, pace)
-        trained = finish.members(rivals)
-        self.members = [{"trial": member.trial_id} for member in trained]
-        self._model = assemble(self.inputs, self.task, [member.model for member in trained])
-        self._judge(trained, split, rivals)
-        self._keep(project)
+        with self.search.tuner.owned():
+            self.search.go_on(project)
+            pace = training.pace(split)
+            self.search.run(split, pace, verbose)
+            finish = Finish(self.search, self.task, split, project, pace)
+            trained = finish.members(rivals)
+            self.members = [{"trial": member.trial_id} for member in trained]
+            self._model = assemble(self.inputs, self.task, [member.model for member in trained])
+            self._judge(trained, split, rivals)
+            self._keep(project)
         self._say(verbose, report.verdicts(self))
         self._warn()
 

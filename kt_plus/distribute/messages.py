@@ -10,6 +10,8 @@ from typing import Any, BinaryIO
 
 import cloudpickle
 
+from kt_plus.engine.process_identity import ProcessIdentity
+
 SIZE = 8
 """Bytes of the number that stands before each message."""
 
@@ -32,6 +34,7 @@ class Job:
         seed: The search's seed, for the workers.
         project_dir: The project directory as the chief has it.
         one_trial: Whether the process ends after one trial.
+        caller: The process that runs the parallel search.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Job:
     seed: int | None = None
     project_dir: str = ""
     one_trial: bool = False
+    caller: ProcessIdentity | None = None
 
 
 @dataclass(frozen=True)

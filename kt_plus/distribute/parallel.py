@@ -14,6 +14,7 @@ from kt_plus.distribute.processes import Machine, processors
 from kt_plus.distribute.supervisor import Launcher, Limits, Supervisor
 from kt_plus.distribute.template import shared
 from kt_plus.distribute.tuner_function import make, reload_if_needed
+from kt_plus.engine.process_identity import ProcessIdentity
 
 
 def search(
@@ -74,6 +75,7 @@ def search(
     Raises:
         ValueError: If an argument has an impossible value.
         ParallelSearchError: If the processes cannot be kept running.
+        ProjectInUseError: If another search runs in the project.
         Exception: What ended the search, as it was raised in the chief or in a worker, with
             the traceback from there as its cause.
 
@@ -110,6 +112,7 @@ def search(
         address=address or launcher.address,
         overwrite=True,
         one_trial=isolate,
+        caller=ProcessIdentity.current(),
     )
     with shared():
         Supervisor(launcher, job, Limits(timeout, max_restarts, max_crashes_per_trial)).run()

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from kt_plus.distribute.display import told_progress
-from kt_plus.distribute.messages import Beat, Finished, Job, LogMoved, Ready, Tell
+from kt_plus.distribute.messages import Beat, Finished, Job, LogMoved, Ready, Said, Tell
 from kt_plus.distribute.tuner_function import make, reload_if_needed
 
 SESSION = "session.json"
@@ -44,11 +44,13 @@ class Chief(Role):
     """Serves the search to the workers."""
 
     oracle: Any = None
+    _ownership: Any = None
 
     def run(self) -> None:
         """Serves until the supervisor ends this process."""
         _play("chief", self.job)
         tuner, _, fit_kwargs = make(self.job.make_tuner, self.job.overwrite)
+        self._own(tuner.oracle)  # before its log goes to a project that may be another chief's
         self.tell(_move_log(self.first_log, tuner.project_dir, self.job.name))
         verbose = _verbosity(fit_kwargs.get("verbose", 1))
         self._open(tuner, verbose)
@@ -62,10 +64,32 @@ class Chief(Role):
             time.sleep(60)  # late workers still hear that there is nothing to do
 
     def end_in_order(self) -> None:
-        """Writes what the search has spent."""
+        """Writes what the search has spent, and releases the project."""
+        ownership, self._ownership = self._ownership, None
+        if ownership is None:
+            return
         if self.oracle is not None:
-            with self.oracle._lock:
+            with self.oracle._lock, ownership.held():
                 self.oracle._write_summary()
+        ownership.release()
+
+    def _own(self, oracle: Any) -> None:
+        """Takes the project until the end of the search.
+
+        Raises:
+            ProjectInUseError: If another search runs in it.
+        """
+        said = set()
+
+        def say(sentence: str) -> None:
+            if sentence not in said:
+                said.add(sentence)
+                self.tell(Said(sentence))
+            self.tell(Beat())  # a chief that waits does not hang
+
+        oracle.ownership.supervisor, oracle.ownership.say = self.job.caller, say
+        oracle.ownership.acquire(oracle.reload)
+        self._ownership = oracle.ownership
 
     def _open(self, tuner: Any, verbose: int) -> None:
         from kt_plus.engine import storage, workers

@@ -69,6 +69,8 @@ def _never_overwriting() -> Iterator[None]:
     """Makes `overwrite=True` count for nothing: the project is that of the running search."""
     from keras_tuner.engine.base_tuner import BaseTuner
 
+    from kt_plus.engine.tuner import Tuner
+
     original = BaseTuner.__init__
     signature = inspect.signature(original)
 
@@ -77,8 +79,8 @@ def _never_overwriting() -> Iterator[None]:
         bound.arguments["overwrite"] = False
         original(*bound.args, **bound.kwargs)
 
-    BaseTuner.__init__ = init
+    BaseTuner.__init__, Tuner._overwrites = init, False
     try:
         yield
     finally:
-        BaseTuner.__init__ = original
+        BaseTuner.__init__, Tuner._overwrites = original, True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -38,6 +39,7 @@ from kt_plus.engine.ledger import (
     record_of,
     without_reserved,
 )
+from kt_plus.engine.ownership import Ownership
 from kt_plus.engine.progress import Progress
 from kt_plus.engine.retention import DEFAULT, Retention
 from kt_plus.engine.seeds import proposal_rng, search_seed
@@ -94,6 +96,7 @@ class Oracle(keras_tuner.Oracle):
     Attributes:
         idle_pause: Seconds to sleep before an IDLE answer: Keras Tuner asks again at once, in
             a busy loop.
+        ownership: The right to write to the project, once the project directory is known.
 
     Raises:
         ValueError: If an argument has an impossible value.
@@ -107,6 +110,7 @@ class Oracle(keras_tuner.Oracle):
     """
 
     idle_pause = 0.02
+    ownership: Ownership | None = None
 
     def __init__(
         self,
@@ -160,6 +164,7 @@ class Oracle(keras_tuner.Oracle):
         self.budget = Budget.of(max_time, max_epochs_total)
         self.initial_configurations = [dict(values) for values in initial_configurations or ()]
         self.earlier_projects = [history] if isinstance(history, (str, os.PathLike)) else history
+        self._earlier_trials: list[dict[str, Any]] | None = None  # read, and not kept yet
         self.knowledge = Knowledge(
             self.sign, stopped_trials, is_dry(self.stopping), has_rungs=self.ladder is not None
         )
@@ -210,6 +215,7 @@ class Oracle(keras_tuner.Oracle):
     def create_trial(self, tuner_id: str) -> Any:
         """The next trial for that worker: RUNNING with values, IDLE to wait, STOPPED at the end."""
         with self._lock:
+            self._claim()
             trial = self._create_trial(tuner_id)
         if trial.status == Status.IDLE:
             time.sleep(self.idle_pause)
@@ -218,6 +224,7 @@ class Oracle(keras_tuner.Oracle):
     def update_trial(self, trial_id: str, metrics: Mapping[str, Any], step: int = 0) -> Any:
         """Takes a report; answers with the trial, its status STOPPED if it should end now."""
         with self._lock:
+            self._claim()
             trial = self.trials[trial_id]
             curve = {n.removeprefix(CURVE): v for n, v in metrics.items() if n.startswith(CURVE)}
             if curve:
@@ -230,6 +237,7 @@ class Oracle(keras_tuner.Oracle):
         if isinstance(trial, str):  # the signature before Keras Tuner 1.2
             trial = outcome.with_status(self.trials[trial], status or Status.COMPLETED)
         with self._lock:
+            self._claim()
             if self.notes[trial.trial_id].ended is None:
                 self._end_trial(trial)
             outcome.check_consecutive_failures(self)
@@ -250,9 +258,10 @@ class Oracle(keras_tuner.Oracle):
             known = len(self.hyperparameters.space)
             super().update_space(hyperparameters)
             if self.trials and len(self.hyperparameters.space) != known:
-                for trial in self.ongoing_trials.values():
-                    self._refresh(trial)
-                self._write_summary()
+                with self._owned():
+                    for trial in self.ongoing_trials.values():
+                        self._refresh(trial)
+                    self._write_summary()
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """The values of the next trial, in Keras Tuner's form."""
@@ -302,7 +311,8 @@ class Oracle(keras_tuner.Oracle):
         again; so it may take a fiftieth of the time, however long the search.
         """
         if time.monotonic() >= self._save_due:
-            self._write_summary()
+            with self._lock, self._owned():
+                self._write_summary()
 
     def reload(self) -> None:
         """Reads the project again, and mends what a crash has left.
@@ -311,6 +321,8 @@ class Oracle(keras_tuner.Oracle):
             ResumeError: If the project holds a search of another kind or objective.
         """
         with self._lock:
+            if self.ownership is not None:
+                self.ownership.mark_read()
             project.reload(self)
 
     def pause(self) -> None:
@@ -325,8 +337,25 @@ class Oracle(keras_tuner.Oracle):
     def learn_from_earlier_projects(self) -> None:
         """Puts the trials of earlier projects before the first of this search."""
         if self.earlier_projects and not len(self.history):
-            for record in project.earlier_records(self, self.earlier_projects):
+            self._earlier_trials = project.earlier_trials(self, self.earlier_projects)
+            for record in project.records_of(self._earlier_trials, self.sign):
                 self.knowledge.put(record)
+
+    # Overridden because this is where the project directory becomes known, in any tuner.
+    def _set_project_dir(self, directory: Any, project_name: str) -> None:
+        before = self.ownership and project.directory(self)
+        super()._set_project_dir(directory, project_name)
+        if before != project.directory(self):
+            self.ownership = Ownership(project.directory(self))
+
+    def _claim(self) -> None:
+        if self.ownership is not None:
+            self.ownership.claim(lambda: project.read_again(self))
+
+    def _owned(self) -> contextlib.AbstractContextManager[None]:
+        if self.ownership is None:
+            return contextlib.nullcontext()
+        return self.ownership.held(lambda: project.read_again(self))
 
     def _rng(self) -> Any:
         return proposal_rng(self.seed, self._number)
@@ -405,6 +434,8 @@ class Oracle(keras_tuner.Oracle):
         if not self.ongoing_trials:
             self._write_summary()
             self.pause()
+            if self.ownership is not None:
+                self.ownership.give_up_claim()
 
     def _new_trial(self) -> Any:
         number = self._number
@@ -412,6 +443,9 @@ class Oracle(keras_tuner.Oracle):
         answer: dict[str, Any] = {"status": Status.STOPPED}
         if not self._is_spent:
             self.learn_from_earlier_projects()
+            if self._earlier_trials is not None:
+                project.keep_earlier_trials(self, self._earlier_trials)
+                self._earlier_trials = None
             self.notes.pop(trial_id, None)
             answer = self.populate_space(trial_id)
         hyperparameters = self.hyperparameters.copy()

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import keras_tuner
 from keras_tuner.engine import trial as kt_trial
 
 from kt_plus.engine import storage
@@ -117,9 +118,25 @@ def reload(oracle: Oracle) -> None:
     _restore_search(oracle, state.get(SECTION, {}))
 
 
+def read_again(oracle: Any) -> None:
+    """Reads what another search has written since the project was read.
+
+    Args:
+        oracle: The search, of kt_plus or of Keras Tuner.
+    """
+    if storage.exists(os.path.join(directory(oracle), "oracle.json")):
+        warnings.warn(
+            f"Another search has written to {directory(oracle)} since this tuner was created. Its "
+            "trials are read, and this search continues after them.",
+            stacklevel=2,
+        )
+        oracle.reload()
+
+
 def _restore_search(oracle: Oracle, config: dict[str, Any]) -> None:
     for trial_id in oracle.end_order:
-        oracle.update_space(oracle.trials[trial_id].hyperparameters)
+        # Without the oracle's own method, which writes: a search may be running elsewhere.
+        keras_tuner.Oracle.update_space(oracle, oracle.trials[trial_id].hyperparameters)
     notes = oracle.notes.values()
     oracle.budget.resume(
         max([config.get("seconds", 0.0), *(n.search_seconds for n in notes)]),
@@ -223,18 +240,28 @@ def _notes_of_keras_tuner(
     }
 
 
-def earlier_records(oracle: Oracle, projects: Iterable[str]) -> list[Record]:
-    """The completed trials of earlier projects, kept in this one from its first use on.
+def earlier_trials(oracle: Oracle, projects: Iterable[str]) -> list[dict[str, Any]]:
+    """Returns the completed trials of earlier projects, as this project kept them if it did.
 
     Raises:
         ResumeError: If a project does not exist, or had another objective.
     """
-    path = os.path.join(directory(oracle), EARLIER)
-    kept = storage.read_json(path)
+    kept = storage.read_json(os.path.join(directory(oracle), EARLIER))
     if kept is None:
         kept = [trial for project in projects for trial in _completed_in(oracle, str(project))]
-        storage.write_json(path, kept)
-    return [Record(t["trial_id"], t["values"], oracle.sign * t["score"], "completed") for t in kept]
+    return list(kept)
+
+
+def keep_earlier_trials(oracle: Oracle, trials: list[dict[str, Any]]) -> None:
+    """Writes the trials of earlier projects into this one, unless it has them."""
+    path = os.path.join(directory(oracle), EARLIER)
+    if not storage.exists(path):
+        storage.write_json(path, trials)
+
+
+def records_of(trials: Iterable[dict[str, Any]], sign: int) -> list[Record]:
+    """Returns the trials of earlier projects as strategies see them."""
+    return [Record(t["trial_id"], t["values"], sign * t["score"], "completed") for t in trials]
 
 
 def _completed_in(oracle: Oracle, project_dir: str) -> list[dict[str, Any]]:

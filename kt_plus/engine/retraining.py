@@ -135,6 +135,7 @@ def _alone(tuner: Any, trial: Any, epochs: Any) -> Any:
     alone.project_name = trial.trial_id
     alone.ladder = alone._inheritance = None
     oracle._set_project_dir(alone.directory, alone.project_name)
+    oracle.ownership = tuner._ownership  # of the whole project, whose part this is
     if _is_outdated(alone.project_dir, directives.get(RESERVED + "epochs", epochs)):
         storage.remove_folder(alone.project_dir)
     if storage.exists(os.path.join(alone.project_dir, "oracle.json")):

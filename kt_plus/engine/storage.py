@@ -187,6 +187,51 @@ def exists(path: str) -> bool:
     return bool(_gfile().exists(path)) if _is_remote(path) else os.path.exists(path)
 
 
+def is_local(path: str) -> bool:
+    """Returns whether the operating system reaches a path, mounted folders included."""
+    return not _is_remote(path)
+
+
+def rename(source: str, target: str) -> None:
+    """Gives a file another name, in place of the file that has it."""
+    if _is_remote(source):
+        _gfile().rename(source, target, overwrite=True)
+    else:
+        os.replace(source, target)
+
+
+def time_of_change(path: str) -> int:
+    """Returns the time at which a file was written, in ns, as its store reports it.
+
+    Raises:
+        OSError: If there is no such file.
+    """
+    if _is_remote(path):
+        return int(_gfile().stat(path).mtime_nsec)
+    with open(path, "rb") as file:  # opening a file makes an NFS client ask its server
+        return os.fstat(file.fileno()).st_mtime_ns
+
+
+def empty_folder(folder: str, keep: Collection[str]) -> None:
+    """Removes everything in a folder but the files of these names.
+
+    Raises:
+        StorageError: If something cannot be removed.
+    """
+    remote = _is_remote(folder)
+    try:
+        for name in _gfile().listdir(folder) if remote else os.listdir(folder):
+            path = os.path.join(folder, name.rstrip("/"))
+            if name in keep:
+                continue
+            if _gfile().isdir(path) if remote else os.path.isdir(path) and not os.path.islink(path):
+                _gfile().rmtree(path) if remote else shutil.rmtree(path)
+            else:
+                _gfile().remove(path) if remote else os.remove(path)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
 def trial_files(project_dir: str) -> Iterator[str]:
     """The path of every trial's file in a project, in no particular order."""
     if _is_remote(project_dir):

@@ -29,6 +29,7 @@ from kt_plus.engine.inheritance import INHERIT, INHERITED, Inheritance, told
 from kt_plus.engine.ledger import CURVE, EXECUTION, HORIZON, RESERVED, RUNS, without_reserved
 from kt_plus.engine.objectives import check_model
 from kt_plus.engine.oracle import Oracle
+from kt_plus.engine.ownership import FILES, Ownership
 from kt_plus.engine.seeds import training_seed
 from kt_plus.engine.workers import role
 from kt_plus.performance_estimation.folds import Folds
@@ -64,6 +65,7 @@ class Tuner(keras_tuner.Tuner):
     Raises:
         BuildError: If the model cannot be built with its default hyperparameters.
         ResumeError: If the project directory holds another search.
+        ProjectInUseError: If `overwrite=True`, and another process searches in the project.
 
     Example:
 
@@ -74,6 +76,8 @@ class Tuner(keras_tuner.Tuner):
     best = tuner.get_best_models()[0]
     ```
     """
+
+    _overwrites = True  # False while a parallel search makes tuners of its own project
 
     def __init__(
         self,
@@ -108,8 +112,7 @@ class Tuner(keras_tuner.Tuner):
         check_names(type(self), kwargs)
         check_directory(str(kwargs.get("directory") or "."))
         storage.make_folder(str(kwargs.get("directory") or "."))
-        if self._is_worker():
-            kwargs["overwrite"] = False  # the chief has overwritten, and may be running
+        self._own(oracle, kwargs)
         if self._oracle_is_ours:
             oracle.learn_hooks(hypermodel)
         given = oracle.get_space() if isinstance(oracle, keras_tuner.Oracle) else None
@@ -133,30 +136,55 @@ class Tuner(keras_tuner.Tuner):
         An end before `max_trials` warns with the number of configurations that were tried. For a
         complete grid, and without `max_trials`, it is a line of the display.
 
+        Only one search runs in a project at a time, and only in one process. Results can be read
+        meanwhile, by another tuner too.
+
         Args:
             *fit_args: Passed on to the model's `fit`, or to `run_trial`.
             **fit_kwargs: Passed on likewise. `verbose` shows nothing with 0, one bar
                 for the whole search with 1 (the default), Keras Tuner's tables with 2.
+
+        Raises:
+            ProjectInUseError: If another process searches in the project, or if a newer tuner
+                of this process has taken it over.
         """
         self._searched_with = fit_args, fit_kwargs
         if self.folds is not None or self.ladder is not None:
             named = fitting.named(self.hypermodel, fit_args, fit_kwargs)
             fitting.check(named, self.ladder, self.folds)
-        if not self._is_worker():
-            self.save()  # so that a search killed in its first trial can be resumed
-        if role() == "chief" and isinstance(self.oracle, Oracle):
-            self._lead(fit_kwargs.get("verbose", 1))
-            return self._warn_of_misranking()
-        with self.oracle.watched() if self._is_worker() else contextlib.nullcontext():
-            try:
-                super().search(*fit_args, **fit_kwargs)
-            finally:
-                if isinstance(self.oracle, Oracle):
-                    self.oracle.pause()
+        with self.oracle.watched() if self._is_worker() else self.owned():
+            if not self._is_worker():
+                self.save()  # so that a search killed in its first trial can be resumed
+            if role() == "chief" and isinstance(self.oracle, Oracle):
+                self._lead(fit_kwargs.get("verbose", 1))
+            else:
+                self._run_trials(fit_args, fit_kwargs)
         self._warn_of_misranking()
+
+    def owned(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps other processes from writing to the project within the context.
+
+        When to use it: around a search and work that follows it, so that no other search comes
+        between. A `search` or `retrain_best` alone does it itself. Does nothing in a worker, whose
+        chief owns the project.
+
+        Raises:
+            ProjectInUseError: As in `search`.
+        """
+        if self._is_worker():
+            return contextlib.nullcontext()
+        return self._ownership.held(lambda: project.read_again(self.oracle))
+
+    def _run_trials(self, fit_args: tuple[Any, ...], fit_kwargs: dict[str, Any]) -> None:
+        try:
+            super().search(*fit_args, **fit_kwargs)
+        finally:
+            if isinstance(self.oracle, Oracle):
+                self.oracle.pause()
 
     def pre_create_trial(self) -> None:
         """Lets an idle worker wait a little longer each time it asks in vain."""
+        self._check_owned()
         if self._idle_pause:
             time.sleep(self._idle_pause)
         self._idle_pause = min(2 * self._idle_pause or 0.05, LONGEST_PAUSE)
@@ -197,6 +225,7 @@ class Tuner(keras_tuner.Tuner):
     def on_epoch_end(self, trial: Any, model: Any, epoch: int, logs: Any = None) -> None:
         """Reports the objective, and ends the training if the oracle says so."""
         super().on_epoch_end(trial, model, epoch, logs=logs)
+        self._check_owned()
         storage.check_room(self.get_trial_dir(trial.trial_id), size_of(model))
         objective = self.oracle.objective
         if not logs or not objective.has_value(logs):
@@ -285,6 +314,7 @@ class Tuner(keras_tuner.Tuner):
 
         Raises:
             RuntimeError: If no trial has completed, or if this is one of several processes.
+            ProjectInUseError: As in `search`.
             ValueError: If there are no data.
 
         Example:
@@ -296,11 +326,14 @@ class Tuner(keras_tuner.Tuner):
         """
         given = (fit_args, fit_kwargs) if fit_args or fit_kwargs else self._searched_with
         retraining.check(num_trials, given)
-        trials = self._best_trials(num_trials)
-        if not trials:
-            raise RuntimeError(f"There are no trials in {self.project_dir}. Run `search` first.")
         args, kwargs = given or ((), {})
-        return retraining.retrain(self, trials, args, kwargs)
+        with self.owned():
+            trials = self._best_trials(num_trials)
+            if not trials:
+                raise RuntimeError(
+                    f"There are no trials in {self.project_dir}. Run `search` first."
+                )
+            return retraining.retrain(self, trials, args, kwargs)
 
     def results_summary(self, num_trials: int = 10) -> None:
         """Prints the best trials, and why those that were stopped early were.
@@ -312,9 +345,34 @@ class Tuner(keras_tuner.Tuner):
 
     def save(self) -> None:
         """Saves the search; each trial has been saved as it went."""
-        if not self._is_worker():
-            self.oracle.save()
-        storage.write_json(self._get_tuner_fname(), self.get_state())
+        with self.owned():
+            if not self._is_worker():
+                self.oracle.save()
+            storage.write_json(self._get_tuner_fname(), self.get_state())
+
+    def _own(self, oracle: Any, arguments: dict[str, Any]) -> None:
+        """Notes who owns the project before it is read, and deletes it if that is asked for.
+
+        Here and not in Keras Tuner's constructor, which would delete a running search, and the
+        lock with it.
+        """
+        directory = str(arguments.get("directory") or ".")
+        name = arguments.get("project_name") or "untitled_project"
+        folder = os.path.join(directory, name)
+        if self._oracle_is_ours:
+            oracle._set_project_dir(directory, name)
+            self._ownership = oracle.ownership
+        else:
+            self._ownership = Ownership(folder)
+        # The chief has overwritten the project, and may be running.
+        if arguments.pop("overwrite", False) and self._overwrites and not self._is_worker():
+            with self._ownership.held():
+                storage.empty_folder(folder, keep=FILES)
+
+    def _check_owned(self) -> None:
+        """Raises if another search has taken over. An oracle of kt_plus asks this itself."""
+        if not self._oracle_is_ours and not self._is_worker():
+            self._ownership.claim()
 
     def _lead(self, verbose: Any) -> None:
         """Serves the search to the workers that Keras Tuner's environment variables lead here."""

@@ -48,6 +48,7 @@ def died(oracle: Oracle, tuner_id: str, reason: str, limit: int) -> None:
         trial = oracle.ongoing_trials.get(tuner_id)
         if trial is None:
             return
+        oracle._claim()
         note = oracle.notes[trial.trial_id]
         if not limit:
             del oracle.ongoing_trials[tuner_id]

@@ -12,6 +12,8 @@ from tfx.types import standard_component_specs as specs
 from tfx.utils import json_utils, proto_utils
 
 import kt_plus
+from kt_plus.engine.ownership import Ownership
+from kt_plus.errors import ProjectInUseError
 from kt_plus.results.reading import read
 from tfx_components.tuner import outputs as written
 from tfx_components.tuner import user_module, working_folder
@@ -30,6 +32,7 @@ class Executor(base_executor.BaseExecutor):
         """Runs the search, from where an earlier run of the same one has left it.
 
         Raises:
+            ProjectInUseError: If another run of the same search works in the working folder.
             SearchFailedError: If no trial has completed.
         """
         self._log_startup(input_dict, output_dict, exec_properties)
@@ -40,11 +43,12 @@ class Executor(base_executor.BaseExecutor):
             if resumes
             else self._get_tmp_dir()
         )
-        with user_module.installed(exec_properties) as properties:
-            maker = TunerMaker(json_utils.dumps(input_dict), properties, folder)
-            tuner = search(maker, workers=_workers(exec_properties))
-            _write(tuner, maker, output_dict)
-        working_folder.remove(folder)
+        with Ownership(folder).held():
+            with user_module.installed(exec_properties) as properties:
+                maker = TunerMaker(json_utils.dumps(input_dict), properties, folder)
+                tuner = search(maker, workers=_workers(exec_properties))
+                _write(tuner, maker, output_dict)
+            working_folder.remove(folder)
 
 
 def search(maker: TunerMaker, workers: int) -> Any:
@@ -63,6 +67,8 @@ def search(maker: TunerMaker, workers: int) -> Any:
     working_folder.make(folder)
     try:
         tuner = kt_plus.distribute.search(maker, workers) if workers > 1 else _search_here(maker)
+    except ProjectInUseError:
+        raise  # the project that another process searches in is not to be removed
     except Exception:
         for failed in _forget_failed(folder, fragile):
             written.check_completed(failed)

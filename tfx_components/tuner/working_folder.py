@@ -12,6 +12,9 @@ from absl import logging
 from tfx.dsl.io import fileio
 from tfx.types import standard_component_specs as specs
 
+from kt_plus.engine.ownership import FILES
+from kt_plus.engine.storage import empty_folder
+
 FOLDER = "searches"
 RESUME = "resume"
 WORKING_DIR = "working_dir"
@@ -88,7 +91,7 @@ def forget_damaged(folder: str) -> None:
             "searches of kt_plus, such as kt_plus.RandomSearch, go on instead.",
             damaged[0],
         )
-        remove(folder)
+        empty_folder(folder, keep=FILES)  # this run owns it already
 
 
 def _read(path: str) -> dict[str, Any]:
