@@ -192,6 +192,7 @@ class AutoModel:
         given = read(x, y, sample_weight)
         self.task = infer(given.y, self._asked["task"])
         self.inputs = Inputs.of(given.x, self._asked["data"])
+        Training.check(epochs, batch_size)
         self._say(verbose, [str(self.task), str(self.inputs)])
         split = self._split(given, validation_data, validation_split, class_weight)
         # The state of the project is read here, and written at the end.

@@ -55,13 +55,18 @@ class Training:
         Raises:
             ValueError: If a number is below 1, or not whole.
         """
-        for name, number in (("epochs", epochs), ("batch_size", batch_size)):
-            check_whole(name, number)
+        cls.check(epochs, batch_size)
         if epochs is None:
             epochs = min(max(EXAMPLES_OF_A_TRAINING // examples, 20), 200)
         if batch_size is None:
             batch_size = next((size for size in (32, 64) if 100 * size > examples), 128)
         return cls(single_objective(objective), epochs, batch_size, seed)
+
+    @staticmethod
+    def check(epochs: Any, batch_size: Any) -> None:
+        """Raises a ValueError unless both are `None` or whole numbers of at least 1."""
+        for name, number in (("epochs", epochs), ("batch_size", batch_size)):
+            check_whole(name, number)
 
     def early_stopping(self, direction: str, restore: bool) -> Any:
         """Ends a training that has not improved for a tenth of its epochs, 5 at least."""

@@ -64,7 +64,7 @@ class Chief(Role):
             time.sleep(60)  # late workers still hear that there is nothing to do
 
     def end_in_order(self) -> None:
-        """Writes what the search has spent, and releases the project."""
+        """Writes the budget spent so far, and releases the project."""
         ownership, self._ownership = self._ownership, None
         if ownership is None:
             return

@@ -64,7 +64,7 @@ class FileLock:
             # The file was removed, or replaced, since it was opened: its lock excludes nobody.
 
     def replace(self) -> None:
-        """Takes the lock of a new file under the same name, whoever holds that of the old one."""
+        """Puts a new, locked file in the place of one that another process keeps locked."""
         partial = f"{self.path}.{os.getpid()}.partial"
         with _RECORDING:
             number, _ = _open_and_lock(partial)

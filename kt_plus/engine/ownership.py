@@ -139,7 +139,7 @@ class Ownership:
 
     Attributes:
         supervisor: The process that starts and ends this one, if there is one.
-        say: Receives a sentence about what is waited for, at each look.
+        say: Receives a sentence that describes the wait, at each look.
 
     Example:
 
@@ -223,13 +223,13 @@ class Ownership:
         self._lock.writes += 1
 
     def give_up_claim(self) -> None:
-        """Releases what a `claim` has taken, if one has."""
+        """Releases the folder if a `claim` has taken it."""
         claim, self._claim = self._claim, None
         if claim is not None and claim.detach():
             self.release()
 
     def mark_read(self) -> None:
-        """Notes that the folder is read now. What is written later counts as a change."""
+        """Notes that the folder is read now. A later write by another owner is a change."""
         if not self._depth:
             self._read = self._lock.state()
 
@@ -302,11 +302,14 @@ class _Lock:
             return self.state()
         try:
             before = self._take(owner)
-        except BaseException:
+            self._end = threading.Event()
+            threading.Thread(target=self._beat, args=(self._end,), daemon=True).start()
+        except BaseException as error:
             self._depth -= 1
+            self._forget()
+            if isinstance(error, OSError) and not isinstance(error, StorageError):
+                raise storage.unwritable(self.path, error) from error
             raise
-        self._end = threading.Event()
-        threading.Thread(target=self._beat, args=(self._end,), daemon=True).start()
         return "" if before is None else before.token, self.writes
 
     def leave(self) -> None:
@@ -328,23 +331,17 @@ class _Lock:
     def _take(self, owner: Ownership) -> Owner | None:
         """Waits until the folder is free, and takes it. Returns the owner before."""
         storage.make_folder(self.folder)
-        try:
-            before = self._wait_until_free(owner.say)
-            self._owner = Owner(
-                ProcessIdentity.current(),
-                datetime.now().astimezone().isoformat(" ", "seconds"),
-                uuid.uuid4().hex,
-                TIMEOUT,
-                supervisor=owner.supervisor,
-            )
-            self._write(self._owner)
-            if self._file is None or not self._file.is_held:
-                self._settle()
-        except BaseException as error:
-            self._forget()
-            if isinstance(error, OSError) and not isinstance(error, StorageError):
-                raise storage.unwritable(self.path, error) from error
-            raise
+        before = self._wait_until_free(owner.say)
+        self._owner = Owner(
+            ProcessIdentity.current(),
+            datetime.now().astimezone().isoformat(" ", "seconds"),
+            uuid.uuid4().hex,
+            TIMEOUT,
+            supervisor=owner.supervisor,
+        )
+        self._write(self._owner)
+        if self._file is None or not self._file.is_held:
+            self._settle()
         self._checked = time.monotonic()
         return before
 

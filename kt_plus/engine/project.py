@@ -119,7 +119,7 @@ def reload(oracle: Oracle) -> None:
 
 
 def read_again(oracle: Any) -> None:
-    """Reads what another search has written since the project was read.
+    """Reads a project again, because another search has written to it.
 
     Args:
         oracle: The search, of kt_plus or of Keras Tuner.

@@ -93,7 +93,7 @@ def test_a_file_system_without_locks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert wait(fork(lambda: takes(tmp_path))) == 0
 
 
-def test_what_remains_on_disk(tmp_path: Path) -> None:
+def test_files_that_remain(tmp_path: Path) -> None:
     takes(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["owner.json", "owner.lock"]
     assert owner_of(tmp_path).ended
@@ -203,7 +203,7 @@ def test_copying_the_folder_does_not_unlock_it(tmp_path: Path) -> None:
     with Ownership(str(tmp_path / "p")).held():
         shutil.copytree(tmp_path / "p", tmp_path / "copy")
         assert wait(fork(lambda: takes(tmp_path / "p"))) == 1
-        takes(tmp_path / "copy")  # the description in it is that of the original
+        takes(tmp_path / "copy")  # its description names the owner of the original
 
 
 def test_a_lock_file_that_was_removed(tmp_path: Path) -> None:
@@ -443,7 +443,7 @@ def test_changes_by_others_are_noticed(tmp_path: Path) -> None:
     assert len(changes) == 3
 
 
-def test_what_cannot_be_read_again_is_released(tmp_path: Path) -> None:
+def test_a_failed_reload_releases_the_folder(tmp_path: Path) -> None:
     def fail() -> None:
         raise LookupError
 
@@ -475,7 +475,7 @@ def test_the_disk_is_left_alone_by_readers(tmp_path: Path) -> None:
 
 
 def test_forks_and_locks_in_many_threads(tmp_path: Path) -> None:
-    """No child keeps a lock, at whatever moment of taking or releasing it is forked."""
+    """No child keeps a lock, even if it is forked while the lock is taken or released."""
     end = threading.Event()
 
     def take_and_release() -> None:

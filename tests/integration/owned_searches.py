@@ -1,6 +1,6 @@
 """Processes that search in one project: some at the same moment, some after one was killed.
 
-They are forked when TensorFlow is imported, and before it is used. What became of each project is
+They are forked when TensorFlow is imported, and before it is used. The outcome of each project is
 printed as one line of JSON.
 """
 
@@ -29,7 +29,7 @@ EPOCH_SECONDS = 0.03
 def search(directory: Path, tell: Tell, **options: Any) -> None:
     """Searches, and tells which trials it runs and completes."""
 
-    class Told(Sums):
+    class Reporting(Sums):
         def run_trial(self, trial: Any, *args: Any, **kwargs: Any) -> float:
             tell({"event": "run", "trial": trial.trial_id, "at": time.monotonic()})
             return super().run_trial(trial, *args, **kwargs)
@@ -40,8 +40,8 @@ def search(directory: Path, tell: Tell, **options: Any) -> None:
             tell({"event": "completed", "trial": trial.trial_id, "score": score})
             self.save()
 
-    Told.sabotage = lambda self, trial, epoch: time.sleep(EPOCH_SECONDS)
-    tuner = Told(
+    Reporting.sabotage = lambda self, trial, epoch: time.sleep(EPOCH_SECONDS)
+    tuner = Reporting(
         hyperparameters=space(),
         directory=directory,
         project_name="p",
@@ -91,7 +91,7 @@ def saved(directory: Path) -> dict[str, Any]:
 
 
 def lost(directory: Path, completed: list[Event]) -> list[str]:
-    """The trials told as completed that the project does not hold so."""
+    """The trials that were reported as completed, and that the project does not hold so."""
     found = saved(directory)
     return [e["trial"] for e in completed if found.get(e["trial"]) != e["score"]]
 
@@ -108,8 +108,7 @@ def collide(directory: Path, turn: int) -> Event:
             if len(of(early, "completed")) == until:
                 break
     second = start(directory, overwrite=bool(turn % 2))
-    told = [*early, *first.finish()], second.finish()
-    everything = [event for events in told for event in events]
+    everything = [*early, *first.finish(), *second.finish()]
     return {
         "refused": len(of(everything, "refused")),
         "ended": len(of(everything, "end")),
@@ -138,12 +137,12 @@ def kill(directory: Path, turn: int) -> Event:
         "trials": len(saved(directory)),
         "completed": len(completed),
         "seconds": (of(after, "run")[0]["at"] - began) if runs else 0.0,
-        "told": [] if of(after, "end") else after,
+        "events": [] if of(after, "end") else after,
     }
 
 
 def main(place: Path, times: int) -> dict[str, list[Event]]:
-    """Lets two processes collide, and kills an owner, that often each."""
+    """Runs both experiments `times` times."""
     ownership.GRACE = GRACE
     collisions = [collide(place / f"collision-{turn}", turn) for turn in range(times)]
     ownership.GRACE = 3.0

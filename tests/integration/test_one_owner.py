@@ -204,7 +204,7 @@ def test_a_newer_tuner_takes_over_a_running_search(tmp_path: Path) -> None:
 
 
 def test_the_older_of_two_tuners_may_search_first(tmp_path: Path) -> None:
-    """The newer one then reads what the older has written, and loses none of it."""
+    """The newer one then reads the trials of the older, and loses none."""
     old, newer = sums(tmp_path, max_trials=3), sums(tmp_path, max_trials=6)
     old.search(verbose=0)
     with pytest.warns(UserWarning, match="Another search has written to"):
@@ -278,16 +278,16 @@ def test_a_tuner_and_an_oracle_of_keras_tuners_hold_the_project(tmp_path: Path) 
 
 
 def check(printed: str, times: int) -> None:
-    """Checks what the program of processes has printed."""
-    told = json.loads(printed.splitlines()[-1])
-    for each in told["collisions"]:
+    """Checks the output of the program."""
+    found = json.loads(printed.splitlines()[-1])
+    for each in found["collisions"]:
         assert each == {"refused": 1, "ended": 1, "lost": [], "trials": 10}
-    for each in told["kills"]:
+    for each in found["kills"]:
         assert each["ended"], each
         assert each["lost"] == each["repeated"] == []
         assert each["trials"] == 10
-    assert len(told["collisions"]) == len(told["kills"]) == times
-    assert max(each["seconds"] for each in told["kills"]) < 10, "the next owner has waited"
+    assert len(found["collisions"]) == len(found["kills"]) == times
+    assert max(each["seconds"] for each in found["kills"]) < 10, "the next owner has waited"
 
 
 def test_two_processes_and_killed_owners(tmp_path: Path) -> None:
