@@ -24,6 +24,7 @@ from kt_plus.distribute.messages import (
     Tell,
     Warned,
 )
+from kt_plus.engine.progress import level_of_caller
 
 CHIEF = "chief"
 LONGEST_DELAY = 30.0
@@ -162,7 +163,7 @@ class Supervisor:
         elif isinstance(message, Said):
             self._display.write(message.line)
         elif isinstance(message, Warned):
-            warnings.warn(message.text, stacklevel=5)  # at the line that calls `search`
+            warnings.warn(message.text, stacklevel=level_of_caller())
         elif isinstance(message, Ready):
             self._on_ready(message)
         elif isinstance(message, Finished):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ class Progress:
 
     def warn(self, text: str) -> None:
         """Warns of the end of the search, also with `verbose=0`."""
-        warnings.warn(text, stacklevel=7)  # at the line that calls `search`
+        warnings.warn(text, stacklevel=level_of_caller())
 
     def clear(self) -> None:
         """Takes the bar off the screen until it is next shown: something will be printed."""
@@ -144,3 +145,15 @@ def _reason(message: str | None) -> str:
 def _clock(seconds: float) -> str:
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def level_of_caller() -> int:
+    """The `stacklevel` of a warning that points at the user's line, such as a call of `search`."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and _is_internal(frame.f_globals.get("__name__", "")):
+        frame, level = frame.f_back, level + 1
+    return level
+
+
+def _is_internal(module: str) -> bool:
+    return module.partition(".")[0] in ("kt_plus", "keras_tuner", "contextlib")
