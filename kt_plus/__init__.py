@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kt_plus.performance_estimation.inheritance import WeightInheritance
     from kt_plus.results.html import report
     from kt_plus.search_strategies.base import Strategy
+    from kt_plus.search_strategies.beliefs import Prior
     from kt_plus.tuners import (
         BayesianOptimization,
         EvolutionarySearch,
@@ -63,6 +64,7 @@ _HOMES = {
     "kt_plus.performance_estimation.inheritance": ("WeightInheritance",),
     "kt_plus.results.html": ("report",),
     "kt_plus.search_strategies.base": ("Strategy",),
+    "kt_plus.search_strategies.beliefs": ("Prior",),
     "keras_tuner": ("HyperModel", "HyperParameters", "Objective", "SklearnTuner", "synchronized"),
 }
 _MODULES = {
@@ -93,6 +95,7 @@ __all__ = [
     "Objective",
     "OptunaSearch",
     "Oracle",
+    "Prior",
     "Proposal",
     "RandomSearch",
     "Record",

@@ -8,10 +8,10 @@ from kt_plus.engine.keras_tuner_oracles import BayesianOptimizationOracle, Hyper
 from kt_plus.engine.oracle import Oracle
 from kt_plus.performance_estimation.fidelity import Ladder
 from kt_plus.performance_estimation.fidelity.epochs import halving_epochs
-from kt_plus.search_strategies.evolution import evolution
 from kt_plus.search_strategies.exhaustive import Grid, RandomSampling
 from kt_plus.search_strategies.optuna_sampling import optuna_sampling
 from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
+from kt_plus.search_strategies.screened_evolution import evolutionary_search
 from kt_plus.search_strategies.successive_halving import successive_halving
 
 __all__ = [
@@ -99,11 +99,13 @@ class EvolutionarySearchOracle(Oracle):
         max_retries_per_trial: int = 0,
         max_consecutive_failed_trials: int = 3,
         *,
+        surrogate: str | None = None,
         population_size: int | None = None,
         tournament_size: int | None = None,
         random_trials: int | None = None,
-        crossover: float = 0.8,
-        removal: str = "oldest",
+        crossover: float | None = None,
+        removal: str | None = None,
+        prior: Any = None,
         inherit_weights: Any = False,
         **options: Any,
     ) -> None:
@@ -116,13 +118,15 @@ class EvolutionarySearchOracle(Oracle):
             seed,
             max_retries_per_trial,
             max_consecutive_failed_trials,
-            strategy=evolution(
+            strategy=evolutionary_search(
                 max_trials,
+                surrogate=surrogate,
                 population_size=population_size,
                 tournament_size=tournament_size,
                 random_trials=random_trials,
                 crossover=crossover,
                 removal=removal,
+                prior=prior,
             ),
             inherit_weights=inherit_weights,
             **options,

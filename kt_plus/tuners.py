@@ -59,14 +59,21 @@ class EvolutionarySearch(Tuner):
         allow_new_entries: Whether the model may ask for hyperparameters not in it.
         max_retries_per_trial: How often a trial that raised is run again.
         max_consecutive_failed_trials: After so many failures in a row the search ends.
-        population_size: How many completed trials can be parents; half of `max_trials`,
-            from 10 to 100, by default.
-        tournament_size: How many of them compete to be a parent; a third of the
-            population by default.
-        random_trials: How many trials are drawn at random first; a tenth of
-            `max_trials`, from 5 to 10, by default.
-        crossover: The chance in [0, 1] that a child has two parents.
-        removal: Who leaves the population, `"oldest"` or `"worst"`.
+        surrogate: The model that screens children. `"gaussian_process"` breeds hundreds of children
+            for each trial and tries the most promising one. `None`, the default, is regularized
+            evolution without a model.
+        population_size: The number of completed trials that can be parents. Without a model it
+            defaults to half of `max_trials`, from 10 to 100. With one, parents are the trials with
+            the best posterior means, unless this, `tournament_size`, `crossover` or `removal` is
+            given: then children descend from that population, and the model only screens them.
+        tournament_size: The number of members that compete to be a parent. Defaults to a third of
+            the population.
+        random_trials: The number of trials that are drawn at random first. Defaults to a tenth of
+            `max_trials`, from 5 to 10, and with a model to 4.
+        crossover: The chance in [0, 1] that a child has two parents. Defaults to 0.8.
+        removal: Which members leave the population, `"oldest"` (the default) or `"worst"`.
+        prior: With a model, beliefs about good values, which guide the first trials and fade: a
+            mapping from names to `kt_plus.Prior`.
         inherit_weights: Whether a child begins with the weights of its parent's best epoch, as
             far as they fit: `True`, or a `kt_plus.WeightInheritance`. Its score is then none
             from scratch; `retrain_best` trains the best ones so.
@@ -99,11 +106,13 @@ class EvolutionarySearch(Tuner):
         max_retries_per_trial: int = 0,
         max_consecutive_failed_trials: int = 3,
         *,
+        surrogate: str | None = None,
         population_size: int | None = None,
         tournament_size: int | None = None,
         random_trials: int | None = None,
-        crossover: float = 0.8,
-        removal: str = "oldest",
+        crossover: float | None = None,
+        removal: str | None = None,
+        prior: Any = None,
         inherit_weights: Any = False,
         **kwargs: Any,
     ) -> None:
@@ -116,11 +125,13 @@ class EvolutionarySearch(Tuner):
             allow_new_entries=allow_new_entries,
             max_retries_per_trial=max_retries_per_trial,
             max_consecutive_failed_trials=max_consecutive_failed_trials,
+            surrogate=surrogate,
             population_size=population_size,
             tournament_size=tournament_size,
             random_trials=random_trials,
             crossover=crossover,
             removal=removal,
+            prior=prior,
             inherit_weights=inherit_weights,
             **_options(kwargs),
         )

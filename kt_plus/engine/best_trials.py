@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from keras_tuner.engine.trial import TrialStatus
@@ -17,10 +17,27 @@ if TYPE_CHECKING:
     from kt_plus.engine.oracle import Oracle
 
 
-def ranked(oracle: Oracle, trials: Sequence[Any], number: int | None) -> list[Any]:
-    """The completed trials from the best on, as `Oracle.get_best_trials` promises them."""
+def ranked(
+    oracle: Oracle,
+    trials: Sequence[Any],
+    number: int | None,
+    means: Mapping[str, float] | None = None,
+) -> list[Any]:
+    """The completed trials from the best on, as `Oracle.get_best_trials` promises them.
+
+    Args:
+        oracle: The search.
+        trials: All trials of the search.
+        number: How many to return; `None` for all.
+        means: Posterior means by trial id. They rank the trials of one rung in place of scores.
+    """
+
+    def key(trial: Any) -> tuple[int, float]:
+        rung, score = standing(oracle, trial)
+        return rung, -means[trial.trial_id] if means else score
+
     completed = [trial for trial in trials if trial.status == TrialStatus.COMPLETED]
-    completed.sort(key=lambda trial: standing(oracle, trial))
+    completed.sort(key=key)
     if number is None or len(completed) >= number:
         return completed[:number]
     others = [trial for trial in trials if trial.status != TrialStatus.COMPLETED]

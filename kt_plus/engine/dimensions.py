@@ -177,7 +177,7 @@ class Numeric(Dimension):
     def admits(self, value: Value) -> bool:
         if not self.contains(value) or self.step is None or value == self.default:
             return self.contains(value)
-        nearest = float(self._step_value(self._step_index(float(value))))
+        nearest = float(self.step_value(self._step_index(float(value))))
         return math.isclose(float(value), nearest, rel_tol=1e-6, abs_tol=1e-6 * self.step)
 
     def canonical(self, value: Value) -> Value:
@@ -185,7 +185,7 @@ class Numeric(Dimension):
 
     def samples(self, count: int | None = 10) -> Sequence[Value]:
         if self.step is not None:
-            return [self._step_value(i) for i in range(int(self.size))]
+            return [self.step_value(i) for i in range(int(self.size))]
         if self.integer and (count is None or self.size <= count):
             return list(range(int(self.low), int(self.high) + 1))
         spread = ((i + 0.5) / (count or 10) for i in range(count or 10))
@@ -193,22 +193,22 @@ class Numeric(Dimension):
 
     def from_unit(self, u: float) -> Value:
         if self.step is not None:
-            return self._step_value(_index(u, int(self.size)))
-        value = _scaled(u, self.low, self._top, self.sampling)
+            return self.step_value(_index(u, int(self.size)))
+        value = _scaled(u, self.low, self.top, self.sampling)
         return self._plain(min(max(value, self.low), self.high))
 
     def to_unit(self, value: Value) -> float:
         number = float(value)
         if self.step is not None:
             return (self._step_index(number) + 0.5) / self.size
-        if self._top == self.low:
+        if self.top == self.low:
             return 0.5
         centre = number + 0.5 if self.integer else number
-        return min(max(_unscaled(centre, self.low, self._top, self.sampling), 0.0), 1.0)
+        return min(max(_unscaled(centre, self.low, self.top, self.sampling), 0.0), 1.0)
 
     def mutate(self, value: Value, rng: np.random.Generator) -> Value:
         if self.step is not None and self.size <= LARGEST_GRID:
-            return self._step_value(
+            return self.step_value(
                 _other_index(self._step_index(float(value)), int(self.size), rng)
             )
         here, there = self.to_unit(value), value
@@ -217,13 +217,15 @@ class Numeric(Dimension):
         return there
 
     @property
-    def _top(self) -> float:
+    def top(self) -> float:
+        """The upper end of the range that the unit interval maps to."""
         return self.high + 1 if self.integer else self.high
 
     def _plain(self, value: float) -> Value:
         return int(value) if self.integer else float(value)
 
-    def _step_value(self, index: int) -> Value:
+    def step_value(self, index: int) -> Value:
+        """The value that is `index` steps above the smallest."""
         step = self.step or 1.0
         if self.sampling == "linear":
             return self._plain(self.low + index * step)

@@ -62,6 +62,10 @@ class Record:
             while it runs, and for trials of an earlier search.
         seen: The place of the first end that came after this trial was proposed: what
             ended before was known to whoever proposed it. `None` if that is unknown.
+        full_fidelity: Whether the trial is trained as the user asked.
+        runs: The result of each execution or fold, if there were several.
+        earlier: The directory of the earlier project that the trial is from; `None` for a trial
+            of this search.
     """
 
     trial_id: str
@@ -79,6 +83,8 @@ class Record:
     ended: int | None = None
     seen: int | None = None
     full_fidelity: bool = True
+    runs: tuple[float, ...] = ()
+    earlier: str | None = None
 
     @property
     def fitness(self) -> float:
@@ -137,6 +143,8 @@ class _Tried:
         self._by_asked: dict[tuple[str, ...], Counter[tuple[Value, ...]]] = {}
 
     def count(self, record: Record, by: int) -> None:
+        if record.earlier is not None:  # its result may be another one here
+            return
         self._exactly[frozenset(record.values.items())] += by
         if (fingerprint := self._fingerprint_of(record)) is not None:
             self._alike[fingerprint] += by

@@ -273,6 +273,7 @@ def record_of(trial: Any, note: Note, sign: int) -> Record:
         ended=note.ended,
         seen=note.seen,
         full_fidelity=note.full_fidelity,
+        runs=tuple(sign * value for value in note.runs),
     )
 
 

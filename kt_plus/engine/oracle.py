@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import keras_tuner
 from keras_tuner.engine import trial as kt_trial
@@ -49,6 +49,7 @@ from kt_plus.performance_estimation.inheritance.options import inheritance_of
 from kt_plus.performance_estimation.stopping import Stopper, stopper_of
 from kt_plus.performance_estimation.stopping.base import is_dry
 from kt_plus.search_strategies.base import Strategy, draw_untried
+from kt_plus.search_strategies.surrogate import posterior_means
 
 Status = kt_trial.TrialStatus
 
@@ -87,7 +88,7 @@ class Oracle(keras_tuner.Oracle):
             at its next epoch.
         max_epochs_total: The number of epochs that all trials together may train.
         initial_configurations: Values to try first, each a mapping from names to
-            values; what it leaves out has its default.
+            values; what it leaves out has its default. `"default"` tries the defaults first.
         history: Directory of an earlier project (or several), whose completed trials
             the strategy learns from. They count towards no budget.
         keep_checkpoints: How many of the best trials keep their checkpoints, 50 by default,
@@ -151,7 +152,7 @@ class Oracle(keras_tuner.Oracle):
         stopped_trials: str = "observed",
         max_time: float | timedelta | None = None,
         max_epochs_total: int | None = None,
-        initial_configurations: Sequence[Mapping[str, Value]] = (),
+        initial_configurations: Sequence[Mapping[str, Value]] | Literal["default"] = (),
         history: str | Sequence[str] = (),
         keep_checkpoints: int | str = DEFAULT,
     ) -> None:
@@ -162,6 +163,8 @@ class Oracle(keras_tuner.Oracle):
         self.retention = Retention(keep_checkpoints)
         self.stopping = stopper_of(stopping)
         self.budget = Budget.of(max_time, max_epochs_total)
+        if initial_configurations == "default":
+            initial_configurations = [{}]
         self.initial_configurations = [dict(values) for values in initial_configurations or ()]
         self.earlier_projects = [history] if isinstance(history, (str, os.PathLike)) else history
         self._earlier_trials: list[dict[str, Any]] | None = None  # read, and not kept yet
@@ -242,15 +245,30 @@ class Oracle(keras_tuner.Oracle):
                 self._end_trial(trial)
             outcome.check_consecutive_failures(self)
 
-    def get_best_trials(self, num_trials: int | None = 1) -> list[Any]:
+    def get_best_trials(
+        self, num_trials: int | None = 1, *, by: Literal["score", "posterior_mean"] = "score"
+    ) -> list[Any]:
         """The completed trials from the best on; `None` for all of them.
 
         Those of lower fidelities follow, the higher rungs before the lower ones. As in Keras
         Tuner, trials that did not complete follow where there are too few.
+
+        Args:
+            num_trials: How many trials to return.
+            by: `"score"` ranks by the observed scores. `"posterior_mean"` ranks by the Gaussian
+                process that is fitted to all of them, which helps where scores are noisy.
+
+        Raises:
+            ValueError: If `by` is neither of these.
         """
+        if by not in ("score", "posterior_mean"):
+            raise ValueError(
+                f"`by` must be 'score' or 'posterior_mean', got {by!r}. Leave it out for 'score'."
+            )
         with self._lock:
             trials = list(self.trials.values())
-        return best_trials.ranked(self, trials, num_trials)
+            means = {} if by == "score" else posterior_means(self.space, self.history)
+        return best_trials.ranked(self, trials, num_trials, means)
 
     def update_space(self, hyperparameters: Any) -> None:
         """Adds hyperparameters that the model has asked for and that were not known."""

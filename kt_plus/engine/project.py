@@ -71,6 +71,7 @@ def search_config(oracle: Oracle) -> dict[str, Any]:
         "schema": SCHEMA,
         "search": search_name(oracle),
         "objective": objective_config(oracle.objective),
+        "surrogate": getattr(oracle.strategy, "surrogate", None),
         "ladder": oracle.ladder.get_config() if oracle.ladder else None,
         "seconds": oracle.budget.seconds,
         "epochs": oracle.budget.epochs,
@@ -79,7 +80,8 @@ def search_config(oracle: Oracle) -> dict[str, Any]:
 
 def search_name(oracle: Oracle) -> str:
     """The name of the strategy, or of the oracle that is its own strategy."""
-    return type(oracle if oracle.strategy is None else oracle.strategy).__name__
+    strategy = oracle if oracle.strategy is None else oracle.strategy
+    return str(getattr(strategy, "search_name", type(strategy).__name__))
 
 
 def objective_config(objective: Any) -> list[list[str]]:
@@ -95,6 +97,10 @@ def reload(oracle: Oracle) -> None:
     """
     state = _read_state(oracle)
     _check_same_search(oracle, state.get(SECTION, {}))
+    # A search that began without a surrogate, as all of version 0.1 did, continues without one.
+    if SECTION in state and state[SECTION].get("surrogate") is None:
+        without = getattr(oracle.strategy, "without_surrogate", None)
+        oracle.strategy = oracle.strategy if without is None else without()
     trials, notes = _read_trials(directory(oracle), state)
     _check_scored_alike(oracle, trials)
     order = sorted(trials, key=lambda trial_id: notes[trial_id].started)
@@ -261,7 +267,16 @@ def keep_earlier_trials(oracle: Oracle, trials: list[dict[str, Any]]) -> None:
 
 def records_of(trials: Iterable[dict[str, Any]], sign: int) -> list[Record]:
     """Returns the trials of earlier projects as strategies see them."""
-    return [Record(t["trial_id"], t["values"], sign * t["score"], "completed") for t in trials]
+    return [
+        Record(
+            t["trial_id"],
+            t["values"],
+            sign * t["score"],
+            "completed",
+            earlier=t["trial_id"].rpartition("/")[0],
+        )
+        for t in trials
+    ]
 
 
 def _completed_in(oracle: Oracle, project_dir: str) -> list[dict[str, Any]]:

@@ -141,7 +141,9 @@ class Space:
             frozen: Names to leave alone, such as those that the model never asked for.
         """
         for _ in range(VARIATIONS):
-            change = self._mutate_by_hook(values, rng) or self._mutate_one(values, rng, frozen)
+            by_hook = self.hooks.mutate is not None and rng.random() < HOOKED
+            change = self.mutate_by_hook(values, rng) if by_hook else None
+            change = change or self._mutate_one(values, rng, frozen)
             if self.admits(change.values):
                 return change
         return _change(values, self.draw(rng))
@@ -158,10 +160,11 @@ class Space:
         child = self._complete({**genes, gene: gene.mutate(genes[gene], rng)}, rng)
         return _change(values, child)
 
-    def _mutate_by_hook(
+    def mutate_by_hook(
         self, values: Mapping[str, Value], rng: np.random.Generator
     ) -> Change | None:
-        if self.hooks.mutate is None or rng.random() >= HOOKED:
+        """The mutation that the hypermodel makes, `None` if it has none or changes nothing."""
+        if self.hooks.mutate is None:
             return None
         child = {**values, **self.hooks.mutate(dict(values), rng)}
         genes = self.active({name: child[name] for name in child if self._holds(name, child[name])})

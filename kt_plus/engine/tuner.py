@@ -33,6 +33,7 @@ from kt_plus.engine.ownership import FILES, Ownership
 from kt_plus.engine.seeds import training_seed
 from kt_plus.engine.workers import role
 from kt_plus.performance_estimation.folds import Folds
+from kt_plus.search_strategies.beliefs import check_values
 
 LONGEST_PAUSE = 2.0
 """Seconds between two questions of an idle worker, at most."""
@@ -395,6 +396,8 @@ class Tuner(keras_tuner.Tuner):
         if self.hypermodel is not None and not self._is_worker() and not oracle.trials:
             for values in getattr(oracle, "initial_configurations", ()):
                 explore_configuration(self.hypermodel, oracle, values)
+            if beliefs := getattr(getattr(oracle, "strategy", None), "beliefs", None):
+                check_values(beliefs, oracle.space)
 
     def _check_metrics(self, epoch: int, logs: dict[str, Any]) -> None:
         """Ends the search at its first epoch if no epoch will ever have the objective."""
