@@ -19,7 +19,7 @@ TFX_TESTS ?= --ignore=tests/benchmarks
 # The TFX environment holds older versions of TensorFlow, Keras and NumPy. `make test` repeats the tests there
 # that depend on these versions, `make test-full` all but the slow ones.
 CORE_MARKS ?= not full
-TFX_MARKS ?= (tfx or versions) and not full
+TFX_MARKS ?= (tfx or (versions and not slow)) and not full
 VERSIONS := -c 'from importlib.metadata import version; import sys; \
 	print("==", *(f"{name} {version(name)}" for name in sys.argv[1:]))'
 

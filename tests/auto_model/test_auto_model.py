@@ -234,6 +234,7 @@ def test_it_says_when_a_linear_model_would_do(tmp_path):
         auto_model(tmp_path, max_trials=1).fit(x, x.sum(axis=1), epochs=1, verbose=0)
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_it_works_with_keras_on_jax(tmp_path):
     assert "fitted on jax" in on_jax.printed("-m", "tests.auto_model.on_jax", str(tmp_path))

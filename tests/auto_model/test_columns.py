@@ -12,6 +12,8 @@ import pytest
 from kt_plus.auto_model.columns import MOST_CATEGORIES, TableEncoder
 from kt_plus.auto_model.preprocessing import PrepareTable, Standardize
 
+pytestmark = pytest.mark.versions
+
 N = 40
 RNG = np.random.default_rng(0)
 

@@ -14,6 +14,8 @@ from kt_plus.auto_model.inputs import Inputs
 from kt_plus.auto_model.reading import read, read_examples, read_validation
 from kt_plus.auto_model.task import Task
 
+pytestmark = pytest.mark.versions
+
 RNG = np.random.default_rng(0)
 
 

@@ -23,6 +23,7 @@ from tests.integration.small_networks import (
     scores,
     statuses,
 )
+from tests.tiers import mostly_full
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +49,13 @@ def search(directory: Path, name: str = "kt_plus.RandomSearch", **options: Any) 
 
 
 @pytest.mark.usefixtures("eager")
-@pytest.mark.parametrize("name", [name for name in SEARCHES if name.startswith("kt_plus")])
+@pytest.mark.parametrize(
+    "name",
+    mostly_full(
+        [name for name in SEARCHES if name.startswith("kt_plus")],
+        ["kt_plus.EvolutionarySearch", "kt_plus.Hyperband"],
+    ),
+)
 def test_every_search(name: str, tmp_path: Path) -> None:
     tuner = search(tmp_path, name)
     assert statuses(tuner) == {"COMPLETED"}

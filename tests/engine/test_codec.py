@@ -15,6 +15,8 @@ from kt_plus.testing import SPACES, hyperparameters_of
 from tests.engine.generators import dimensions, numerics, rngs, spaces
 from tests.errors import raises_in_three_parts
 
+pytestmark = pytest.mark.versions
+
 
 def in_keras_tuner(dimension: Dimension):
     (hyperparameter,) = hyperparameters_of(Space([replace(dimension, conditions=())])).space

@@ -142,6 +142,7 @@ def test_what_hyperband_goes_on_from_is_kept(tmp_path: Path) -> None:
     assert len(stored(tmp_path / "p")) < len(tuner.oracle.trials)
 
 
+@pytest.mark.versions
 @pytest.mark.usefixtures("eager")
 def test_models_that_were_removed_are_told(tmp_path: Path) -> None:
     tuner = kt_plus.RandomSearch(

@@ -28,6 +28,7 @@ from tests.integration.small_networks import (
 from tests.tiers import mostly_full
 
 pytestmark = [
+    pytest.mark.versions,
     pytest.mark.usefixtures("eager"),
     pytest.mark.filterwarnings("ignore:Even though the `tf.config:UserWarning"),
 ]

@@ -76,6 +76,7 @@ def report_of(tuner: Any, trial_id: str) -> Report | None:
     return None if kept is None else Report.from_config(kept["report"])
 
 
+@pytest.mark.versions
 def test_children_begin_where_their_parents_were_best(searched: Any) -> None:
     parents = {r.trial_id: r.parent for r in searched.oracle.history if r.parent}
     reports = {child: report_of(searched, child) for child in parents}
@@ -138,6 +139,7 @@ def test_users_do_not_see_the_directive(searched: Any) -> None:
         assert not [name for name in hyperparameters.values if name.startswith("tuner/")]
 
 
+@pytest.mark.versions
 def test_the_best_are_trained_again_from_scratch(searched: Any, capsys: Any) -> None:
     again = search_again(searched, 2)
     best = searched.oracle.get_best_trials(3)
@@ -197,6 +199,7 @@ def _retrained(tuner: Any) -> dict[str, Any]:
     return {str(s.directory): s.trials[0].note for s in searches}
 
 
+@pytest.mark.versions
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("damage", ["missing", "broken"])
 def test_a_parent_without_checkpoint_is_warned_of_once(damage: str, tmp_path: Path) -> None:

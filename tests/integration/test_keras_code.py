@@ -39,6 +39,7 @@ few_searches = pytest.mark.parametrize("search", mostly_full(SEARCHES, FEW[1:]))
 some_searches = pytest.mark.parametrize("search", mostly_full(FEW, FEW[1:]))
 
 
+@pytest.mark.versions
 @every_search
 def test_a_building_function(search: str, tmp_path: Path) -> None:
     def build(hp: Any) -> Any:
@@ -125,6 +126,7 @@ class TrainingLoop(kt.HyperModel):
         return best
 
 
+@pytest.mark.versions
 @few_searches
 def test_a_training_loop_by_hand(search: str, tmp_path: Path) -> None:
     objective = kt.Objective("own_metric", "min")
@@ -193,6 +195,7 @@ def test_a_black_box(search: str, tmp_path: Path) -> None:
     assert best * best + 1.0 == min(scores(tuner).values())
 
 
+@pytest.mark.versions
 @some_searches
 def test_several_objectives(search: str, tmp_path: Path) -> None:
     objective = [kt.Objective("val_loss", "min"), kt.Objective("val_accuracy", "max")]

@@ -146,7 +146,7 @@ def search(name: str, directory: Path, runs: list[str]) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("before", [True, False])
-@pytest.mark.parametrize("name", mostly_full(CRASHING, CRASHING[:1]))
+@pytest.mark.parametrize("name", mostly_full(CRASHING, CRASHING[::2]))
 def test_a_crash_at_any_write(
     name: str, before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ OURS = [
 FIT = {"epochs": 2, "validation_data": VALIDATION, "verbose": 0}
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     "search", mostly_full(OURS, ["kt_plus.EvolutionarySearch", "kt_plus.Hyperband"])
 )
@@ -62,6 +63,7 @@ def test_plain_keras_tuner_reads_our_project(search: str, tmp_path: Path) -> Non
     assert accuracy(plain.get_best_models()[0]) == max(scores(ours).values())
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     "search", mostly_full(["kt_plus.RandomSearch", "kt_plus.EvolutionarySearch"], OURS[1:2])
 )

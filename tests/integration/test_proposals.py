@@ -275,6 +275,7 @@ def full_space() -> kt.HyperParameters:
     return hp
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize(
     ("search", "known"),
     [

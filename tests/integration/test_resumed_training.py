@@ -17,6 +17,8 @@ import kt_plus
 from tests.integration.small_networks import VALIDATION, X, Y, build_model
 from tests.integration.test_kill import run
 
+pytestmark = pytest.mark.versions
+
 FIT = {"epochs": 4, "batch_size": 16, "validation_data": VALIDATION, "verbose": 0}
 
 

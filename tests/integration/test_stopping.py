@@ -143,6 +143,7 @@ def test_a_search_learns_from_stopped_trials_what_it_is_told_to(
     assert len({tuple(values) for values in proposed.values()}) > 1  # it makes a difference
 
 
+@pytest.mark.versions
 @every_learner
 @pytest.mark.parametrize("choice", ["predicted", "excluded"])
 def test_going_on_learns_the_same(learner: str, choice: str, tmp_path: Path) -> None:

@@ -194,6 +194,7 @@ def test_a_lost_state_begins_anew_with_a_warning(tmp_path: Path) -> None:
     assert tuner.oracle.budget.epochs == 4
 
 
+@pytest.mark.versions
 def test_early_stopping_goes_on_counting(tmp_path: Path) -> None:
     """What has not improved for an epoch when it is promoted has no patience left after one."""
     stop = keras.callbacks.EarlyStopping("val_loss", min_delta=10.0, patience=2)
@@ -238,6 +239,7 @@ def test_data_fraction_is_trained_anew_on_parts_that_all_trials_share(tmp_path: 
     assert frame.fidelity.iloc[0] == "1/4 of the data, 1 epoch"
 
 
+@pytest.mark.versions
 def test_width_and_resolution_by_the_hook(tmp_path: Path) -> None:
     shapes = []
 

@@ -53,6 +53,7 @@ class Seen(keras.callbacks.Callback):
         self.epochs.append(epoch)
 
 
+@pytest.mark.versions
 @some_searches
 def test_callbacks(search: str, tmp_path: Path) -> None:
     Seen.epochs.clear()
@@ -114,6 +115,7 @@ def test_trials_that_were_put_into_an_oracle_are_ranked() -> None:
     assert [trial.trial_id for trial in oracle.get_best_trials(2)] == ["better", "worse"]
 
 
+@pytest.mark.versions
 @some_searches
 def test_a_pipeline_of_batches(search: str, tmp_path: Path) -> None:
     training = tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(48, seed=0).batch(24)
@@ -232,6 +234,7 @@ def test_the_id_of_a_tuner_and_resuming(search: str, tmp_path: Path) -> None:
     assert accuracy(again.get_best_models()[0]) == max(scores(tuner).values())
 
 
+@pytest.mark.versions
 @every_search
 def test_overwriting_and_resuming(search: str, tmp_path: Path) -> None:
     place = {"directory": tmp_path, "project_name": "p", "objective": OBJECTIVE}

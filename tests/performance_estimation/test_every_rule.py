@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import pytest
+
 from kt_plus.engine.history import History, Record, Verdict
 from kt_plus.performance_estimation.stopping import (
     Divergence,
@@ -31,6 +33,7 @@ class Threshold(Stopper):
         return Verdict(hopeless, f"{best:.4g} after {len(trial.curve)} epochs")
 
 
+@pytest.mark.versions
 class TestLearningCurveExtrapolation(StopperSuite):
     def make_stopper(self):
         return LearningCurveExtrapolation()

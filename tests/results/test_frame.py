@@ -15,6 +15,8 @@ from kt_plus.results import to_dataframe
 from tests.errors import raises_in_three_parts
 from tests.invented_search import EPOCHS, Foretelling, plain_search, tuner
 
+pytestmark = pytest.mark.versions
+
 
 def test_a_row_tells_all_of_its_trial(found: Any) -> None:
     frame = to_dataframe(found)

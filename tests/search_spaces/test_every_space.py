@@ -33,6 +33,7 @@ def dimensions(space):
     return searched(space)
 
 
+@pytest.mark.versions
 def test_a_sample_builds_trains_saves_and_loads(space, dimensions, tmp_path):
     values = dimensions.draw(np.random.default_rng(0))
     model = space.build(hyperparameters(values))
@@ -48,6 +49,7 @@ def test_a_sample_builds_trains_saves_and_loads(space, dimensions, tmp_path):
     np.testing.assert_allclose(keras.ops.convert_to_numpy(loaded(x)), predicted, rtol=1e-5)
 
 
+@pytest.mark.versions
 @settings(max_examples=3)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_parameters_and_shapes_are_those_that_keras_finds(space, dimensions, seed):

@@ -38,6 +38,7 @@ print("searched")
 """
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_search_spaces_work_on_jax():
     assert on_jax.printed("-c", PROGRAM).split()[-1] == "searched"

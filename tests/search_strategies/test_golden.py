@@ -21,6 +21,8 @@ from kt_plus.search_strategies.reinforcement_learning import reinforcement_learn
 from kt_plus.search_strategies.successive_halving import successive_halving
 from kt_plus.testing import simulate
 
+pytestmark = pytest.mark.versions
+
 FILE = Path(__file__).with_name("golden.json")
 
 STRATEGIES = {

@@ -17,6 +17,8 @@ from kt_plus.performance_estimation.fidelity import DataFraction, Resolution, Tr
 from kt_plus.performance_estimation.training_data import classes_of
 from tests.errors import raises_in_three_parts
 
+pytestmark = pytest.mark.versions
+
 RNG = np.random.default_rng(0)
 X = np.arange(200, dtype="float32").reshape(100, 2)
 Y = np.repeat([0, 1, 2], [60, 30, 10])

@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from tests.performance_estimation.inheritance.networks import (
     outputs,
     train,
 )
+
+pytestmark = pytest.mark.versions
 
 WITHOUT_NOISE = WeightInheritance(noise=0)
 

@@ -21,6 +21,8 @@ from kt_plus.performance_estimation.learning_curves.residuals import (
 )
 from kt_plus.performance_estimation.learning_curves.shapes import decay_shapes, shape_of
 
+pytestmark = pytest.mark.versions
+
 HORIZON = 30
 EPOCHS = np.arange(1.0, HORIZON + 1)
 

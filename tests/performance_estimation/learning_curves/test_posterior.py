@@ -13,6 +13,8 @@ from kt_plus.performance_estimation.learning_curves.posterior import (
     read_prefix,
 )
 
+pytestmark = pytest.mark.versions
+
 NOTHING = np.empty(0)
 
 

@@ -20,6 +20,8 @@ from kt_plus.search_strategies.reinforcement_learning.choices import Choices
 from kt_plus.search_strategies.reinforcement_learning.controller import Controller
 from kt_plus.testing import simulate
 
+pytestmark = pytest.mark.versions
+
 SPACE = Space([Discrete("a", (0, 1, 2)), Discrete("b", (0, 1))])
 ALGORITHMS = [Reinforce(1), Reinforce(4), PPO(4)]
 

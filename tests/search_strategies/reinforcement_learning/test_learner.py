@@ -21,6 +21,8 @@ from kt_plus.search_strategies.reinforcement_learning.learner import Learner, in
 from kt_plus.testing import SPACES
 from kt_plus.testing.simulation import invented_score
 
+pytestmark = pytest.mark.versions
+
 KINDS = ("flat", "nested", "numeric")
 SETTINGS = {
     "REINFORCE": {"algorithm": "reinforce"},
