@@ -56,13 +56,15 @@ def adopt() -> None:
 def _choices() -> tuple[bool, dict[str, bool]]:
     """Returns whether TensorFlow chose Keras 2 at its import, and for each alias used so far."""
     tensorflow = sys.modules.get("tensorflow")
-    modules = {alias: vars(tensorflow).get(alias) for alias in ALIASES} if tensorflow else {}
-    aliases = {
-        alias: module.__name__.startswith("tf_keras")
-        for alias, module in modules.items()
-        if type(module) is ModuleType  # before its first use an alias is a lazy subclass
-    }
-    return getattr(tensorflow, "_tf_uses_legacy_keras", _is_legacy()), aliases
+    at_import = getattr(tensorflow, "_tf_uses_legacy_keras", _is_legacy())
+    aliases = {}
+    for alias in ALIASES:
+        module = getattr(tensorflow, alias, None)
+        if type(module) is ModuleType:  # before its first use an alias is a lazy subclass
+            # `import tensorflow.keras` replaces the alias by what was chosen at the import.
+            replaced = module.__name__.startswith("tensorflow.")
+            aliases[alias] = at_import if replaced else module.__name__.startswith("tf_keras")
+    return at_import, aliases
 
 
 def _is_legacy() -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -80,3 +82,48 @@ def test_started_without_a_template(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_on_a_ray_cluster(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     check(search(tmp_path, backend="ray"))
+
+
+PARENT = f"""
+import json, os
+import tensorflow as tf
+os.environ["{LEGACY}"] = "1"
+tf.keras.layers
+from kt_plus.distribute import keras_choice
+print(json.dumps(keras_choice.variables()))
+"""
+
+CHILD = """
+from kt_plus.distribute import keras_choice
+keras_choice.adopt()
+import tensorflow as tf
+alias = tf.keras.layers.Dense  # before the next import, which replaces tf.keras
+from tensorflow.keras.layers import Dense
+print(alias.__module__, Dense.__module__)
+"""
+
+
+@pytest.mark.full
+@pytest.mark.tfx
+def test_keras_2_and_keras_3_in_one_process() -> None:
+    """TensorFlow is imported before tensorflow_transform, and `tf.keras` is used after it."""
+    pytest.importorskip("tf_keras", reason="TFX brings Keras 2")
+    chosen = json.loads(printed_by(PARENT, {}))
+    assert chosen[LEGACY] == "1"
+    alias, package = printed_by(CHILD, chosen).split()
+    assert alias.startswith("tf_keras.")
+    assert package.startswith("keras.")
+
+
+def printed_by(program: str, variables: dict[str, str]) -> str:
+    """Returns the last line that a new process prints."""
+    environment = {name: value for name, value in os.environ.items() if name != LEGACY}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**environment, **variables},
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    return done.stdout.splitlines()[-1]
