@@ -145,10 +145,17 @@ def inferred(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 def test_a_killed_pipeline_goes_on(iris: Iris, tmp_path: Path) -> None:
     log = tmp_path / "log"
     program = [sys.executable, "-m", killed_pipeline.__name__, str(iris.folder), str(log)]
-    output = open(tmp_path / "output", "w")  # noqa: SIM115
-    process = subprocess.Popen(
-        program, cwd=REPOSITORY, stdout=output, stderr=output, start_new_session=True
-    )
+    # As a user's shell has it: here tensorflow_transform has set the variable for Keras 2.
+    environment = {n: value for n, value in os.environ.items() if n != "TF_USE_LEGACY_KERAS"}
+    with open(tmp_path / "output", "w") as output:
+        process = subprocess.Popen(
+            program,
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     try:
         ended = wait_for_trials(process, log, 3)
     finally:
