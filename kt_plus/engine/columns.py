@@ -62,7 +62,8 @@ class Columns:
         self.conditional = np.array(
             [bool(conditions or names) for conditions, names in pairs], bool
         )
-        self._place = {d: i for i, d in enumerate(space.dimensions)}
+        place = {d: i for i, d in enumerate(space.dimensions)}
+        self._decoded = sorted(range(len(self)), key=lambda j: place[self.dimensions[j]])
 
     def __len__(self) -> int:
         return len(self.dimensions)
@@ -148,11 +149,10 @@ class Columns:
 
     def decode(self, rows: Rows) -> list[Values]:
         """The configurations of rows, the inverse of `encode`."""
-        order = sorted(range(len(self)), key=lambda j: self._place[self.dimensions[j]])
         return [
             {
                 self.dimensions[j].name: _value(self.dimensions[j], row[j])
-                for j in order
+                for j in self._decoded
                 if not np.isnan(row[j])
             }
             for row in rows

@@ -12,6 +12,7 @@ import keras_tuner
 from keras_tuner.errors import FatalValueError
 
 from kt_plus.engine import logs as keras_logs
+from kt_plus.engine.objectives import parts
 from kt_plus.performance_estimation.fidelity import DataFraction, Ladder
 from kt_plus.performance_estimation.folds import Folds
 from kt_plus.performance_estimation.training_data import TrainingData, leaves_of
@@ -127,8 +128,7 @@ def runs_told(runs: list[Any], objective: Any) -> str:
 
 def missing(objective: Any, logs: dict[str, Any]) -> FatalValueError:
     """The error of an objective that training has no metric for."""
-    objectives = getattr(objective, "objectives", [objective])
-    names = ", ".join(repr(o.name) for o in objectives if not o.has_value(logs))
+    names = ", ".join(repr(o.name) for o in parts(objective) if not o.has_value(logs))
     return FatalValueError(
         f"The objective {names} is not among the metrics of training, "
         f"which are {sorted(logs)}. Choose one of these, add it to the `metrics` of "

@@ -13,6 +13,8 @@ import keras
 import numpy as np
 from keras_tuner.errors import FatalValueError
 
+from kt_plus.engine.objectives import parts
+
 NUMBERS = (int, float, np.generic)
 """Values that need no backend to be read."""
 
@@ -48,7 +50,7 @@ def objective_value(objective: Any, logs: Mapping[str, Any]) -> float:
         FatalValueError: If it is an array. Its mean may not be what the user wants to optimize,
             and Keras Tuner fails here, too.
     """
-    for part in getattr(objective, "objectives", [objective]):
+    for part in parts(objective):
         shape = _array(part.get_value(logs)).shape
         if np.prod(shape) != 1:
             raise FatalValueError(

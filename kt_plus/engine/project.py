@@ -13,6 +13,7 @@ from keras_tuner.engine import trial as kt_trial
 from kt_plus.engine import storage
 from kt_plus.engine.history import Record
 from kt_plus.engine.ledger import Note, record_of
+from kt_plus.engine.objectives import parts
 from kt_plus.errors import ResumeError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def search_name(oracle: Oracle) -> str:
 
 def objective_config(objective: Any) -> list[list[str]]:
     """Name and direction of every objective, sorted."""
-    return sorted([o.name, o.direction] for o in getattr(objective, "objectives", [objective]))
+    return sorted([o.name, o.direction] for o in parts(objective))
 
 
 def reload(oracle: Oracle) -> None:

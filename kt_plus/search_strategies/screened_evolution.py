@@ -175,7 +175,7 @@ def begin(
         ranked = (Proposal(values) for values in columns.decode(rows[order]))
         return first_allowed(ranked, space, history, rng)
     if beliefs and own % 2 == 0:
-        rows = columns.draw(1 if not len(columns) else BELIEVED, rng)
+        rows = columns.draw(BELIEVED, rng)
         density = log_belief(beliefs, columns, rows)
         chance = density if own == 0 else density + rng.gumbel(size=len(rows))
         ranked = (Proposal(values) for values in columns.decode(rows[np.argsort(-chance)]))
@@ -194,10 +194,9 @@ def draw_distant(space: Space, history: History, rng: np.random.Generator) -> Pr
     drawn = columns.draw(64, rng)
     points, known = features.near(drawn), features.near(tried)
     distance = ((points[:, None] - known[None]) ** 2).sum(-1).min(1)
-    for values in columns.decode(drawn[np.argsort(-distance, kind="stable")]):
-        if is_untried(space, history, values):
-            return Proposal(values)
-    return draw_untried(space, history, rng)
+    order = np.argsort(-distance, kind="stable")
+    ranked = (Proposal(values) for values in columns.decode(drawn[order]))
+    return first_allowed(ranked, space, history, rng)
 
 
 def breed(

@@ -79,10 +79,12 @@ class Surrogate:
         """The surrogate of a search, `None` while too few of its trials have completed."""
         own = [r for r in history if r.earlier is None]
         known = [r for r in own if r.status == "failed" or np.isfinite(r.fitness)]
+        completed = sum(np.isfinite(r.fitness) for r in known)
+        if completed < LEAST_FIT:
+            return None
         columns = Columns(space)
         features = Features(columns, earlier_means(columns, history, rng))
-        completed = sum(np.isfinite(r.fitness) for r in known)
-        if completed < LEAST_FIT or not features.dimensions:
+        if not features.dimensions:
             return None
         known, scores, noise = _scored(known)
         prior = prior or KernelPrior()
