@@ -143,8 +143,6 @@ class _Tried:
         self._by_asked: dict[tuple[str, ...], Counter[tuple[Value, ...]]] = {}
 
     def count(self, record: Record, by: int) -> None:
-        if record.earlier is not None:  # its result may be another one here
-            return
         self._exactly[frozenset(record.values.items())] += by
         if (fingerprint := self._fingerprint_of(record)) is not None:
             self._alike[fingerprint] += by

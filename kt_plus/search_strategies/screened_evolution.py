@@ -170,7 +170,7 @@ def begin(
     if earlier:
         mean = earlier[own % len(earlier)]
         rows = mean.best(PARENTS)[rng.integers(min(PARENTS, len(mean.rows)), size=IMMIGRANTS)]
-        rows = np.vstack([mean.best(1), columns.mutate(rows, rng, scale=STEP / 2)])
+        rows = columns.mutate(rows, rng, scale=STEP / 2)
         order = np.argsort(-mean(Features(columns)(rows)), kind="stable")
         ranked = (Proposal(values) for values in columns.decode(rows[order]))
         return first_allowed(ranked, space, history, rng)

@@ -181,10 +181,6 @@ class TestEarlierProjects:
         assert mean(self.earlier(1.0), 6) > mean([], 6)
         assert mean(self.earlier(-1.0), 24) > mean([], 12)
 
-    def test_a_configuration_of_an_earlier_project_may_be_tried_here(self):
-        history = History(self.earlier(1.0))
-        assert not history.tried(history[0].values)
-
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
