@@ -58,5 +58,7 @@ def moving_average(rewards: Array, decay: float) -> float:
         rewards: The rewards in the order in which they came.
         decay: What remains of a weight when one more reward has come, in [0, 1).
     """
-    weights = decay ** np.arange(len(rewards), dtype=float)[::-1]
+    # NumPy 1.26 rounds the power of a reversed view differently where its result lies just before
+    # it in memory. A resumed policy must equal the uninterrupted one to the last bit.
+    weights = decay ** np.arange(len(rewards) - 1, -1, -1, dtype=float)
     return float(np.average(rewards, weights=weights))

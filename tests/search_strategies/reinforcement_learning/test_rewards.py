@@ -93,3 +93,18 @@ def test_the_moving_average_is_the_recursive_one():
         numerator = 0.9 * numerator + 0.1 * reward
         denominator = 0.9 * denominator + 0.1
     assert moving_average(rewards, 0.9) == pytest.approx(numerator / denominator)
+
+
+def test_the_exponents_of_the_moving_average_are_no_reversed_view():
+    """NumPy 1.26 rounds the power of one by where its result lies in memory."""
+
+    class Decay(float):
+        def __pow__(self, exponents):
+            seen.append(exponents)
+            return float(self) ** exponents
+
+    seen: list[np.ndarray] = []
+    assert moving_average(np.arange(5.0), Decay(0.9)) == moving_average(np.arange(5.0), 0.9)
+    (exponents,) = seen
+    assert exponents.strides == (8,)
+    assert exponents.tolist() == [4, 3, 2, 1, 0]
