@@ -6,13 +6,18 @@ import argparse
 import ast
 import importlib
 import inspect
+import os
+import sys
+import types
 from dataclasses import dataclass
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
+import keras_tuner
 import numpy as np
 
-from benchmarks.searches import OBJECTIVE, OptunaSearch, OracleSearch, Search
+from benchmarks.searches import OBJECTIVE, OptunaSearch, OracleSearch, Search, SMACSearch
 from benchmarks.tables import Table
 
 # What stands before the dot -> (module, what is added to the name to give the class)
@@ -20,17 +25,12 @@ PACKAGES = {
     "kt": ("keras_tuner.oracles", "Oracle"),
     "kt_plus": ("kt_plus.oracles", "Oracle"),
     "optuna": ("optuna.samplers", "Sampler"),
+    "smac": ("smac", "Facade"),
 }
-QUICK = (
-    "kt.RandomSearch",
-    "kt_plus.RandomSearch",
-    "kt_plus.EvolutionarySearch",
-    "kt_plus.ReinforcementLearning",
-    "optuna.Random",
-    "optuna.TPE",
-    "optuna.NSGAII",
-)
-SLOW = ("kt.BayesianOptimization", "kt_plus.BayesianOptimization")
+PROTOTYPE = "prototype"
+PROTOTYPE_SETTINGS = {"init": 6, "design": "random", "yt": "sq", "cap": 100}
+# Those that take a tenth of a second or more a proposal.
+_SLOW = ("kt.BayesianOptimization", "optuna.GP", "smac.")
 
 
 class Unavailable(Exception):
@@ -43,7 +43,7 @@ class Method:
 
     Attributes:
         label: As written, for instance `"kt_plus.EvolutionarySearch(population_size=20)"`.
-        package: One of `PACKAGES`.
+        package: One of `PACKAGES`, or `PROTOTYPE`.
         name: The rest of the name.
         settings: Arguments of its constructor.
     """
@@ -53,12 +53,19 @@ class Method:
     name: str
     settings: dict[str, Any]
 
-    def implementation(self) -> type:
-        """The oracle or sampler class.
+    @property
+    def slow(self) -> bool:
+        """True for methods that are compared by fewer and shorter runs."""
+        return self.label.startswith(_SLOW)
+
+    def implementation(self) -> Any:
+        """The class of the oracle, sampler or facade.
 
         Raises:
             Unavailable: If its package is not installed or has no such class.
         """
+        if self.package == PROTOTYPE:
+            return _prototype()
         module, suffix = PACKAGES[self.package]
         try:
             return getattr(importlib.import_module(module), self.name + suffix)
@@ -75,16 +82,21 @@ class Method:
             directory: An empty folder.
 
         Raises:
-            Unavailable: If the class is missing or cannot search this table.
+            Unavailable: If the class is missing, lacks an argument or cannot search this table.
         """
         make, space = self.implementation(), table.hyperparameters()
-        settings = {"seed": spread(seed)} | self.settings
+        seeded = {"seed": spread(seed)} | self.settings
         try:
             if self.package == "optuna":
-                return OptunaSearch(make(**settings), space)
-            settings = _budget(make, table, trials) | settings
+                return OptunaSearch(make(**seeded), space)
+            if self.package == "smac":
+                return SMACSearch(make, space, trials, spread(seed), directory, self.settings)
+            if self.package == PROTOTYPE:
+                strategy = make(**PROTOTYPE_SETTINGS | self.settings)
+                return OracleSearch(_oracle(strategy, trials, seed, space), directory)
+            settings = _budget(make, table, trials) | seeded
             oracle = make(objective=OBJECTIVE, hyperparameters=space, **settings)
-        except ImportError as error:
+        except (ImportError, TypeError) as error:
             raise Unavailable(str(error)) from error
         return OracleSearch(oracle, directory)
 
@@ -94,7 +106,7 @@ def parse(text: str) -> Method:
 
     Args:
         text: A name, `"kt.RandomSearch"`, or a name with settings,
-            `"optuna.TPE(multivariate=True)"`.
+            `"optuna.TPE(multivariate=True)"`. `"prototype"` is the research prototype.
 
     Raises:
         ArgumentTypeError: If it is neither.
@@ -102,9 +114,10 @@ def parse(text: str) -> Method:
     try:
         tree = ast.parse(text.strip(), mode="eval").body
         call = tree if isinstance(tree, ast.Call) else ast.Call(tree, [], [])
-        package, name = ast.unparse(call.func).split(".")
+        package, _, name = ast.unparse(call.func).partition(".")
         settings = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
-        if package not in PACKAGES or call.args:
+        known = name.isidentifier() if package in PACKAGES else ast.unparse(call.func) == PROTOTYPE
+        if not known or call.args:
             raise ValueError(package)
     except (SyntaxError, ValueError) as error:
         raise argparse.ArgumentTypeError(
@@ -131,3 +144,25 @@ def _budget(make: type, table: Table, trials: int) -> dict[str, int]:
         raise Unavailable(f"{table.name} holds final results only, and it asks for epochs")
     budget = {"max_trials": trials, "max_epochs": table.epochs}
     return {name: value for name, value in budget.items() if name in accepted}
+
+
+def prototype_file() -> Path:
+    """The research prototype: in `$KT_PLUS_PROTOTYPES`, or in `../shared/prototypes`."""
+    beside = Path(__file__).resolve().parents[2] / "shared" / "prototypes"
+    return Path(os.environ.get("KT_PLUS_PROTOTYPES", beside)) / "screened_evolution.py"
+
+
+def _prototype() -> Any:
+    path = prototype_file()
+    if not path.is_file():
+        raise Unavailable(f"no {path.name} in {path.parent}; set KT_PLUS_PROTOTYPES to its folder")
+    module = types.ModuleType(f"benchmarks_{path.stem}")
+    sys.modules[module.__name__] = module  # its dataclasses look themselves up there
+    SourceFileLoader(module.__name__, str(path)).exec_module(module)
+    return module.Screened
+
+
+def _oracle(strategy: Any, trials: int, seed: int, space: keras_tuner.HyperParameters) -> Any:
+    from kt_plus.oracles import Oracle
+
+    return Oracle(OBJECTIVE, trials, space, seed=spread(seed), strategy=strategy)

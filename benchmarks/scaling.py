@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks.methods import Method, Unavailable, parse
 from benchmarks.reporting import positive, print_table, versions
+from benchmarks.runs import run
 from benchmarks.simulator import Run
-from benchmarks.strategies import run_method
 from benchmarks.tables import TABLES, DataMissing
 
 METHODS = ("kt.RandomSearch", "kt_plus.RandomSearch", "kt_plus.EvolutionarySearch", "optuna.TPE")
@@ -79,9 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for workers in options.workers:
             begun = time.perf_counter()
             try:
-                runs = run_method(
-                    method, options.table, range(options.seeds), options.trials, workers
-                )
+                runs = [
+                    run(method, options.table, seed, options.trials, workers)
+                    for seed in range(options.seeds)
+                ]
             except Unavailable as error:
                 left_out.append(f"Left out: {method.label} ({error})")
                 break

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import keras_tuner
+import numpy as np
 
 from benchmarks.tables import Value
 
@@ -96,6 +97,94 @@ class OptunaSearch:
 
     def tell(self, suggestion: Suggestion, score: float) -> None:
         self.study.tell(suggestion.trial, score)
+
+
+class SMACSearch:
+    """One of SMAC3's facades on a Keras Tuner space. It never waits and never stops.
+
+    Args:
+        facade: The class of the facade.
+        space: The hyperparameters.
+        trials: Budget that SMAC plans its initial design by.
+        seed: Seed of its proposals.
+        directory: An empty folder for its files.
+        settings: Further arguments of the facade.
+    """
+
+    def __init__(
+        self,
+        facade: Any,
+        space: keras_tuner.HyperParameters,
+        trials: int,
+        seed: int,
+        directory: Path,
+        settings: Mapping[str, Any],
+    ):
+        from smac import Scenario
+
+        scenario = Scenario(
+            configuration_space(space.space),
+            n_trials=trials,
+            # One run of each configuration, as in the other searches.
+            deterministic=True,
+            output_directory=directory,
+            seed=seed,
+        )
+        unused = {"target_function": lambda config, seed: 0.0, "logging_level": 40}
+        self.smac = facade(scenario, **unused, **settings)
+        self.space = space.space
+
+    def ask(self, worker: str) -> Suggestion:
+        info = self.smac.ask()
+        proposed = {name: getattr(v, "item", lambda v=v: v)() for name, v in info.config.items()}
+        # NumPy's strings have no `item` that gives a plain one.
+        values = {h.name: proposed[h.name] for h in self.space if h.name in proposed}
+        return Suggestion(values, info)
+
+    def tell(self, suggestion: Suggestion, score: float) -> None:
+        from smac.runhistory import TrialValue
+
+        self.smac.tell(suggestion.trial, TrialValue(cost=-score))
+
+
+def configuration_space(space: Iterable[Any]) -> Any:
+    """Keras Tuner's hyperparameters as SMAC reads them."""
+    import ConfigSpace as configspace
+
+    found = configspace.ConfigurationSpace()
+    for hyperparameter in space:
+        child = _configspace(hyperparameter)
+        found.add(child)
+        conditions = [
+            configspace.InCondition(child, found[condition.name], condition.values)
+            for condition in hyperparameter.conditions
+        ]
+        if len(conditions) > 1:
+            found.add(configspace.AndConjunction(*conditions))
+        elif conditions:
+            found.add(conditions[0])
+    return found
+
+
+def _configspace(hyperparameter: Any) -> Any:
+    import ConfigSpace as configspace
+
+    kind, name = type(hyperparameter).__name__, hyperparameter.name
+    if kind in ("Choice", "Boolean", "Fixed"):
+        values = list(getattr(hyperparameter, "values", None) or [hyperparameter.value])
+        if getattr(hyperparameter, "ordered", False):
+            return configspace.OrdinalHyperparameter(name, values)
+        return configspace.CategoricalHyperparameter(name, values)
+    if kind == "Float" and hyperparameter.step is not None:
+        steps = (hyperparameter.max_value - hyperparameter.min_value) / hyperparameter.step
+        probabilities = (np.arange(round(steps) + 1) + 0.5) / (round(steps) + 1)
+        values = [hyperparameter.prob_to_value(float(p)) for p in probabilities]
+        return configspace.OrdinalHyperparameter(name, values)
+    make = configspace.UniformIntegerHyperparameter
+    if kind == "Float":
+        make = configspace.UniformFloatHyperparameter
+    log = hyperparameter.sampling == "log"
+    return make(name, hyperparameter.min_value, hyperparameter.max_value, log=log)
 
 
 def suggested(trial: optuna.Trial, space: Iterable[Any]) -> dict[str, Value]:

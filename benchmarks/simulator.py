@@ -44,7 +44,7 @@ class Run:
     Attributes:
         completed: The finished trials.
         workers: Number of virtual workers.
-        seconds: Real time spent in the search itself (asked and told), in seconds.
+        seconds: Processor time spent in the search itself (asked and told), in seconds.
     """
 
     completed: tuple[Completed, ...]
@@ -57,20 +57,9 @@ class Run:
         That is the configuration with the best *observed* score among the trials finished
         by then. A search that ended earlier, its space exhausted, keeps what it had.
         """
-        known = self._finished_within(budget)
-        return max(known, key=lambda trial: trial.score).regret if known else float("nan")
-
-    def best_tried_after(self, budget: float) -> float:
-        """Regret of the best configuration tried after so many full trainings.
-
-        Nobody knows which it is, for want of the true scores: where noise hides it, this
-        still tells whether the search had come to it.
-        """
-        return min((trial.regret for trial in self._finished_within(budget)), default=float("nan"))
-
-    def _finished_within(self, budget: float) -> list[Completed]:
         spent = np.cumsum([trial.cost for trial in self.completed])
-        return [t for t, s in zip(self.completed, spent, strict=True) if s <= budget + 1e-9]
+        known = [t for t, s in zip(self.completed, spent, strict=True) if s <= budget + 1e-9]
+        return max(known, key=lambda trial: trial.score).regret if known else float("nan")
 
     @property
     def makespan(self) -> float:
@@ -140,9 +129,9 @@ class _Simulation:
         """Offers a free worker to the search, which starts it, sends it away or lets it wait."""
         if self.started_cost >= self.budget - 1e-9:
             return False
-        begun = time.perf_counter()
+        begun = time.process_time()
         answer = self.search.ask(worker)
-        self.seconds += time.perf_counter() - begun
+        self.seconds += time.process_time() - begun
         if isinstance(answer, Suggestion):
             self._start(worker, answer)
         return answer is Signal.IDLE
@@ -166,8 +155,8 @@ class _Simulation:
     def _finish_next(self) -> str:
         """Moves the clock to the next end of a trial, reports it, and frees its worker."""
         self.clock, _, suggestion, trial = heapq.heappop(self.running)
-        begun = time.perf_counter()
+        begun = time.process_time()
         self.search.tell(suggestion, trial.score)
-        self.seconds += time.perf_counter() - begun
+        self.seconds += time.process_time() - begun
         self.completed.append(trial)
         return trial.worker

@@ -9,13 +9,15 @@ from benchmarks.tables.interaction import Interaction
 from benchmarks.tables.lcbench import LCBench
 from benchmarks.tables.nas_bench_macro import NASBenchMacro
 from benchmarks.tables.synthetic import Synthetic
+from benchmarks.tables.taskset import TaskSet
 
 # Each takes the seed of a run, so that a family of tables can spread its members over the runs.
 TABLES: dict[str, Callable[[int], Table]] = {
     "nas-bench-macro": lambda seed: NASBenchMacro(),
+    "lcbench": LCBench,
+    "taskset": TaskSet,
     "synthetic": Synthetic,
     "interaction": Interaction,
-    "lcbench": LCBench,
 }
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "NASBenchMacro",
     "Synthetic",
     "Table",
+    "TaskSet",
     "Value",
     "Values",
     "data_file",

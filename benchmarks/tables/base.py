@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.recorded import DataMissing, data_file
 
-__all__ = ["DataMissing", "Table", "Value", "Values", "data_file"]
+__all__ = ["DataMissing", "Table", "Value", "Values", "data_file", "draw"]
 
 Value = bool | int | float | str
 Values = Mapping[str, Value]
@@ -47,6 +47,14 @@ class Table(ABC):
         """How far the configuration is from the best one, in `unit`s."""
         return self.best - self.true(values)
 
+    def median_regret(self) -> float:
+        """Regret of a median configuration among those drawn at random.
+
+        The default draws 2,000 of them.
+        """
+        rng, space = np.random.default_rng(0), self.hyperparameters()
+        return float(np.median([self.regret(draw(space, rng)) for _ in range(2_000)]))
+
     def exhausted_regret(self) -> float | None:
         """Mean regret of a search that has tried every configuration once; None if unknown.
 
@@ -67,3 +75,12 @@ class Table(ABC):
         """
         last = float(values.get("tuner/epochs", self.epochs))
         return (last - float(values.get("tuner/initial_epoch", 0))) / self.epochs
+
+
+def draw(space: keras_tuner.HyperParameters, rng: np.random.Generator) -> dict[str, Value]:
+    """A random configuration, active hyperparameters only."""
+    values: dict[str, Value] = {}
+    for axis in space.space:
+        if all(condition.is_active(values) for condition in axis.conditions):
+            values[axis.name] = axis.prob_to_value(rng.random())
+    return values

@@ -48,6 +48,16 @@ class Interaction(Table):
     def evaluate(self, values: Values, rng: np.random.Generator) -> float:
         return self.true(values) + float(rng.normal(scale=NOISE))
 
+    def exhausted_regret(self) -> float:
+        scores = self._fits[0]
+        for pair in self._fits[1:]:
+            scores = scores[..., None] + pair
+        # Noise of eight standard deviations is needed to return any of the others.
+        near = np.sort(scores.ravel())[::-1]
+        near = near[near > self.best - 8 * NOISE]
+        noise = np.random.default_rng(0).normal(scale=NOISE, size=(500, len(near)))
+        return float(np.mean(self.best - near[(near + noise).argmax(axis=1)]))
+
     def true(self, values: Values) -> float:
         genes = [OPTIONS.index(str(values[f"position_{i}"])) for i in range(POSITIONS)]
         pairs = zip(self._fits, genes, genes[1:], strict=False)

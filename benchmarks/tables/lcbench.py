@@ -103,3 +103,6 @@ class LCBench(Table):
 
     def regret(self, values: Values) -> float:
         return 100 * (self.best - self.true(values)) / (self.best - self._median)
+
+    def median_regret(self) -> float:
+        return 100.0  # the recorded configurations were drawn at random

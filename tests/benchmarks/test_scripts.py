@@ -15,7 +15,6 @@ from benchmarks import (
     proposals,
     results,
     scaling,
-    strategies,
     training,
 )
 from benchmarks.methods import Unavailable, parse, spread
@@ -30,40 +29,6 @@ def cells(output: str) -> dict[str, list[str]]:
     return {first.strip(): [cell.strip() for cell in rest] for first, *rest in lines}
 
 
-@pytest.mark.full
-def test_strategies_prints_one_table(capsys):
-    settings = "--table synthetic --seeds 2 --trials 12 --checkpoints 4 12 --workers 3"
-    strategies.main([*settings.split(), "--methods", "kt.RandomSearch", "kt.NoSuchSearch"])
-    output = capsys.readouterr().out
-    table = cells(output)
-    assert table["method"][1:3] == ["regret after 4", "regret after 12"]
-    early, late = (float(cell.split(" ± ")[0]) for cell in table["kt.RandomSearch"][1:3])
-    assert 0 < early < 30
-    assert 0 < late < 30
-    assert table["kt.RandomSearch"][0] == "3"
-    assert table["3 workers / 1 worker"][2].startswith("1.00")  # random search hears of nothing
-    assert "Left out: kt.NoSuchSearch" in output
-
-
-@pytest.mark.full
-def test_strategies_tells_the_best_tried_beside_the_best_observed(capsys):
-    settings = "--table synthetic --seeds 2 --trials 6 --checkpoints 1 6 --tried"
-    strategies.main([*settings.split(), "--methods", "kt.RandomSearch"])
-    table = cells(capsys.readouterr().out)
-    observed, tried = table["kt.RandomSearch"], table["best tried"]
-    assert tried[1] == observed[1]  # of one trial the best tried is the one
-    assert 0 < float(tried[2].split(" ± ")[0]) <= float(observed[2].split(" ± ")[0])
-
-
-@pytest.mark.full
-def test_strategies_leaves_nothing_behind(monkeypatch, tmp_path):
-    monkeypatch.setattr(strategies, "_MEMORY", tmp_path)
-    settings = "--table synthetic --seeds 2 --trials 3 --methods kt.RandomSearch"
-    strategies.main(settings.split())
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.full
 def test_overhead_times_each_trial(tmp_path):
     cost = overhead.measure(parse("kt.RandomSearch"), tmp_path, 20)
     assert len(cost.seconds) == 20
@@ -71,7 +36,6 @@ def test_overhead_times_each_trial(tmp_path):
     assert cost.reload_seconds > 0
 
 
-@pytest.mark.full
 def test_results_are_measured(capsys):
     pytest.importorskip("matplotlib")
     pytest.importorskip("optuna")
@@ -82,7 +46,6 @@ def test_results_are_measured(capsys):
     assert line.startswith("| 30 ")
 
 
-@pytest.mark.full
 def test_bayesian_compares_with_keras_tuners(capsys):
     pytest.importorskip("optuna", reason="the extra optuna")
     pytest.importorskip("sklearn", reason="the extra bayesian")
@@ -117,7 +80,6 @@ def test_overhead_notices_a_lost_trial(tmp_path):
         overhead.time_reload(method, tmp_path, 5)
 
 
-@pytest.mark.full
 @pytest.mark.slow  # imports Keras Tuner in a second process
 def test_overhead_prints_a_table_and_leaves_nothing_behind(capsys, tmp_path):
     methods = ["kt.RandomSearch", "kt.NoSuchSearch"]
@@ -128,7 +90,6 @@ def test_overhead_prints_a_table_and_leaves_nothing_behind(capsys, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.full
 def test_proposals_times_each_strategy(capsys):
     proposals.main(["--trials", "30", "--proposals", "4"])
     table = cells(capsys.readouterr().out)
@@ -170,7 +131,6 @@ def test_seeds_are_far_apart():
     assert all(0 < seed < 2**31 for seed in seeds)
 
 
-@pytest.mark.full
 def test_scaling_prints_one_table(capsys):
     settings = "--table synthetic --seeds 2 --trials 20 --workers 1 4 --regret 6"
     scaling.main([*settings.split(), "--methods", "kt_plus.RandomSearch"])
@@ -193,7 +153,6 @@ def test_the_time_to_a_regret_is_that_of_what_would_be_returned():
     assert scaling.time_to(run, 0.1) == float("inf")
 
 
-@pytest.mark.full
 @pytest.mark.slow  # imports Keras Tuner in a process of its own
 def test_a_chief_serves():
     methods = "kt.RandomSearch kt_plus.RandomSearch kt.NoSuchSearch"
@@ -207,7 +166,6 @@ def test_a_chief_serves():
     assert "Left out: kt.NoSuchSearch" in table
 
 
-@pytest.mark.full
 @pytest.mark.slow
 def test_architectures_prints_a_line_for_each_network(capsys):
     pytest.importorskip("sklearn")
@@ -228,7 +186,6 @@ def test_how_many_epochs_inheritance_needs():
     assert inheritance.reached(steps, 0.91) is None
 
 
-@pytest.mark.full
 @pytest.mark.slow
 def test_what_a_search_adds_to_the_training(monkeypatch, capsys):
     pytest.importorskip("sklearn")

@@ -116,13 +116,6 @@ def test_regret_is_that_of_the_best_observed_trial(tmp_path):
     assert np.isnan(run.regret_after(0))
 
 
-def test_the_best_tried_is_found_behind_the_noise(tmp_path):
-    run = run_nine(oracle_search(tmp_path))
-    order = [trial.regret for trial in run.completed]
-    assert [run.best_tried_after(n) for n in range(1, 10)] == [min(order[:n]) for n in range(1, 10)]
-    assert np.isnan(run.best_tried_after(0))
-
-
 def test_an_exhausted_search_keeps_what_it_had(tmp_path):
     run = run_nine(oracle_search(tmp_path, max_trials=50), budget=50)
     assert len(run.completed) <= 9

@@ -16,21 +16,15 @@ from benchmarks.tables import (
     LCBench,
     NASBenchMacro,
     Synthetic,
+    TaskSet,
     Values,
+    interaction,
     lcbench,
+    taskset,
 )
+from benchmarks.tables.base import draw
 from benchmarks.tables.interaction import OPTIONS
 from benchmarks.tables.nas_bench_macro import OPERATIONS
-
-
-def draw(space, seed: int) -> dict:
-    """A random configuration, active hyperparameters only."""
-    rng = np.random.default_rng(seed)
-    values: dict = {}
-    for axis in space.space:
-        if all(condition.is_active(values) for condition in axis.conditions):
-            values[axis.name] = axis.prob_to_value(rng.random())
-    return values
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +80,7 @@ def accuracy(values: Values) -> float:
 @pytest.fixture(scope="module")
 def lcbench_file(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("lcbench") / "lcbench.npz"
-    configs = [draw(lcbench._space(), seed) for seed in range(200)]
+    configs = [draw(lcbench._space(), np.random.default_rng(seed)) for seed in range(200)]
     final = np.array([accuracy(values) for values in configs])
     curves = np.stack([np.outer(final, [0.5, 0.8, 1.0]), np.outer(100 - final, [0.5, 0.8, 1.0])])
     np.savez(
@@ -118,7 +112,9 @@ def test_lcbench_returns_what_was_recorded(lcbench_file):
 
 def test_lcbench_interpolates_between_and_never_beyond(lcbench_file):
     table = LCBench(0, lcbench_file)
-    others = [draw(table.hyperparameters(), seed) for seed in range(1_000, 1_200)]
+    others = [
+        draw(table.hyperparameters(), np.random.default_rng(seed)) for seed in range(1_000, 1_200)
+    ]
     assert all(table.regret(values) >= 0 for values in others)
     errors = [table.true(values) - accuracy(values) for values in others]
     spread = np.std([accuracy(values) for values in others])
@@ -142,11 +138,76 @@ def test_lcbench_gives_each_run_its_task(lcbench_file):
     assert names == ["LCBench a", "LCBench b", "LCBench a", "LCBench b"]
 
 
+def loss(values: Values) -> float:
+    """The made landscape of `taskset_file`: large learning rates diverge."""
+    exponent = np.log10(float(values["learning_rate"]))
+    return 0.2 + 0.1 * abs(exponent + 3) if exponent < -1 else float("nan")
+
+
+@pytest.fixture(scope="module")
+def taskset_file(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("taskset") / "taskset.npz"
+    configs = [draw(taskset._space(), np.random.default_rng(seed)) for seed in range(200)]
+    losses = np.array([loss(values) for values in configs])
+    losses[np.flatnonzero(np.isnan(losses))[::2]] = 1e34
+    rows = np.array([list(values.values()) for values in configs])
+    rows[:, 1:3] = 1 - rows[:, 1:3]
+    names = [name.removeprefix("one_minus_") for name in configs[0]]
+    curves = np.stack([np.outer(losses, [2.0, 1.0]), np.outer(1 + losses, [2.0, 1.0])])
+    np.savez(path, tasks=["a", "b"], hp_names=names, configs=rows, valid_loss=curves)
+    return path
+
+
+def recorded_optimizers(path: Path) -> list[dict]:
+    with np.load(path) as data:
+        names = [str(name) for name in data["hp_names"]]
+        rows = [dict(zip(names, row, strict=True)) for row in data["configs"].tolist()]
+    return [
+        row | {f"one_minus_{beta}": 1 - row[beta] for beta in ("beta1", "beta2")} for row in rows
+    ]
+
+
+def test_taskset_returns_what_was_recorded(taskset_file):
+    table, rng = TaskSet(0, taskset_file), np.random.default_rng(0)
+    for values in recorded_optimizers(taskset_file)[::5]:
+        expected = loss(values)
+        found = -table.evaluate(values, rng)
+        assert found == pytest.approx(taskset.DIVERGED if np.isnan(expected) else expected)
+    assert min(map(table.regret, recorded_optimizers(taskset_file))) == pytest.approx(0, abs=1e-9)
+    assert np.median([*map(table.regret, recorded_optimizers(taskset_file))]) == pytest.approx(
+        table.median_regret(), abs=2
+    )
+
+
+def test_taskset_interpolates_between_and_diverges_where_recorded_runs_did(taskset_file):
+    table = TaskSet(1, taskset_file)
+    space, rng = table.hyperparameters(), np.random.default_rng(1)
+    drawn = [draw(space, rng) for _ in range(200)]
+    found = np.array([-table.true(values) for values in drawn])
+    expected = np.array([1 + loss(values) for values in drawn])
+    learned = np.isfinite(expected)
+    assert np.mean((found == taskset.DIVERGED) == ~learned) > 0.9
+    both = learned & (found < taskset.DIVERGED)
+    assert np.abs(found - expected)[both].mean() < 0.2 * expected[both].std()
+    assert min(map(table.regret, drawn)) >= 0
+    assert TaskSet(3, taskset_file).name == table.name == "TaskSet b"
+
+
+@pytest.mark.parametrize("name", ["synthetic", "interaction"])
+def test_half_of_the_random_configurations_are_better_than_the_median(name):
+    table, rng = TABLES[name](5), np.random.default_rng(1)
+    space, median = table.hyperparameters(), table.median_regret()
+    better = [table.regret(draw(space, rng)) < median for _ in range(1_000)]
+    assert np.mean(better) == pytest.approx(0.5, abs=0.06)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_synthetic_is_best_at_its_target_and_nowhere_better(seed):
     table = Synthetic(seed)
     assert table.regret(table.target()) == pytest.approx(0)
-    regrets = [table.regret(draw(table.hyperparameters(), n)) for n in range(300)]
+    regrets = [
+        table.regret(draw(table.hyperparameters(), np.random.default_rng(n))) for n in range(300)
+    ]
     assert min(regrets) > 0
     assert np.std(regrets) > 1
 
@@ -196,6 +257,19 @@ def test_interaction_makes_no_choice_good_by_itself():
     assert np.abs(list(means.values())).max() < 0.15
     assert scores.std() > 1.5
     assert Interaction(4).best != table.best
+
+
+def test_interaction_knows_what_noise_leaves():
+    table, rng = Interaction(3), np.random.default_rng(1)
+    names = [axis.name for axis in table.hyperparameters().space]
+    scores = np.array(
+        [table.true(dict(zip(names, genes, strict=True))) for genes in product(OPTIONS, repeat=8)]
+    )
+    noise = (rng.normal(scale=interaction.NOISE, size=len(scores)) for _ in range(300))
+    returned = np.array([scores[(scores + drawn).argmax()] for drawn in noise])
+    expected = table.best - returned.mean()
+    assert table.exhausted_regret() == pytest.approx(expected, abs=0.03)
+    assert expected > 0.05
 
 
 def test_optuna_sees_the_same_conditions_as_keras_tuner():
