@@ -85,6 +85,8 @@ build: core ## build a wheel and a source distribution in dist/
 locks: ## update requirements/*.lock to the newest versions
 	@sh tools/environments.sh uv
 	@$(COMPILE) --universal requirements/core.in --output-file=requirements/core.lock
+	@$(COMPILE) --universal --constraint=requirements/core.lock requirements/peers.in \
+		--output-file=requirements/peers.lock
 	@$(COMPILE) --universal requirements/tfx-1.21.in --output-file=requirements/tfx-1.21.lock
 	@$(COMPILE) --python-platform=x86_64-manylinux_2_28 requirements/tfx-1.16.in \
 		--output-file=requirements/tfx-1.16.lock

@@ -68,6 +68,8 @@ class Method:
             return _prototype()
         module, suffix = PACKAGES[self.package]
         try:
+            if (self.package, self.name) == ("optuna", "GP"):
+                importlib.import_module("torch")  # which Optuna imports at the first proposal only
             return getattr(importlib.import_module(module), self.name + suffix)
         except (ImportError, AttributeError) as error:
             raise Unavailable(str(error)) from error

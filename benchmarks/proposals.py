@@ -1,33 +1,42 @@
-"""What a proposal costs late in a search: `python -m benchmarks.proposals --help`."""
+"""Time of one proposal as a search grows: `python -m benchmarks.proposals --help`."""
 
 from __future__ import annotations
 
+# isort: off
+import benchmarks.process  # noqa: F401
+
+# isort: on
 import argparse
+import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
+from benchmarks.methods import Method, Unavailable, parse
 from benchmarks.reporting import positive, print_table, versions
-from benchmarks.tables import Synthetic
-from kt_plus.engine.history import History, Proposal, Record
-from kt_plus.engine.seeds import proposal_rng
-from kt_plus.engine.space import Space
-from kt_plus.search_strategies.base import Strategy
-from kt_plus.search_strategies.evolution import evolution
-from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
+from benchmarks.runs import MEMORY
+from benchmarks.searches import OptunaSearch, OracleSearch, Search, Suggestion
+from benchmarks.tables import Synthetic, Table
 
-STRATEGIES: dict[str, Callable[[int], Strategy]] = {
-    "EvolutionarySearch": evolution,
-    "ReinforcementLearning": reinforcement_learning,
-    "ReinforcementLearning(algorithm='reinforce')": lambda trials: reinforcement_learning(
-        trials, algorithm="reinforce"
-    ),
-    "ReinforcementLearning(controller='independent')": lambda trials: reinforcement_learning(
-        trials, controller="independent"
-    ),
-}
+METHODS = (
+    "optuna.TPE",
+    "optuna.GP",
+    "prototype",
+    "kt_plus.EvolutionarySearch(surrogate=None)",
+    "kt_plus.EvolutionarySearch",
+    "kt_plus.BayesianOptimization",
+    "kt_plus.ReinforcementLearning",
+    "kt_plus.ReinforcementLearning(algorithm='reinforce')",
+    "kt_plus.ReinforcementLearning(controller='independent')",
+)
+SIZES = (10, 30, 100, 300, 1000)
+# Layers of `Synthetic` that make so many hyperparameters.
+DIMENSIONS = {20: 6, 34: 13}
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class Cost:
     """Seconds of one core that proposals took, whatever else ran on the machine.
 
     Attributes:
-        first: The first one, which folds the whole history, as after a restart.
+        first: The first one, which reads the whole history, as after a restart.
         later: Each of those after it, in order.
     """
 
@@ -43,55 +52,103 @@ class Cost:
     later: Sequence[float]
 
 
-def random_history(space: Space, table: Synthetic, trials: int) -> History:
-    """A finished search of configurations drawn at random, one worker."""
-    rng = np.random.default_rng(0)
-    history = History()
-    for i in range(trials):
-        history.put(_completed(Record(str(i), space.draw(rng), seen=i), table, rng, i))
-    return history
+def measure(
+    method: Method, table: Table, sizes: Sequence[int], proposals: int
+) -> Iterator[tuple[int, Cost]]:
+    """Times proposals each time that so many trials have finished.
+
+    The trials between are proposed at random, so that every method has the same number of
+    them to learn from, and none waits for proposals that are not timed.
+
+    Args:
+        method: Proposes.
+        table: Scores the trials.
+        sizes: Numbers of finished trials, increasing.
+        proposals: How many to time at each size, after the first one.
+
+    Raises:
+        Unavailable: If the method is not installed or cannot be measured in this way.
+    """
+    rng, finished = np.random.default_rng(0), 0
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
+        search = method.start(table, sizes[-1] + proposals + 1, 0, Path(folder))
+        for size in sizes:
+            with random_proposals(search):
+                for _ in range(size - finished):
+                    _run_trial(search, table, rng)
+            seconds = [_run_trial(search, table, rng) for _ in range(proposals + 1)]
+            finished = size + len(seconds)
+            yield size, Cost(seconds[0], seconds[1:])
 
 
-def measure(strategy: Strategy, trials: int, proposals: int) -> Cost:
-    """Times proposals on the synthetic space after so many trials, each then completed."""
-    table, rng = Synthetic(0), np.random.default_rng(1)
-    space = Space.from_hyperparameters(table.hyperparameters().space)
-    history = random_history(space, table, trials)
-    seconds = []
-    for number in range(trials, trials + proposals + 1):
-        begun = time.thread_time()
-        proposal = strategy.propose(space, history, proposal_rng(0, number))
-        seconds.append(time.thread_time() - begun)
-        if isinstance(proposal, Proposal):
-            record = Record(str(number), proposal.values, seen=number)
-            history.put(_completed(record, table, rng, number))
-    return Cost(seconds[0], seconds[1:])
+def _run_trial(search: Search, table: Table, rng: np.random.Generator) -> float:
+    """Runs a trial and returns the seconds that its proposal took."""
+    begun = time.process_time()
+    suggestion = search.ask("worker0")
+    seconds = time.process_time() - begun
+    assert isinstance(suggestion, Suggestion), suggestion
+    search.tell(suggestion, table.evaluate(suggestion.values, rng))
+    return seconds
 
 
-def _completed(record: Record, table: Synthetic, rng: np.random.Generator, place: int) -> Record:
-    score = table.evaluate(record.values, rng)
-    return replace(record, status="completed", score=score, unused=frozenset(), ended=place)
+@contextmanager
+def random_proposals(search: Search) -> Iterator[None]:
+    """Replaces a search's proposals by random ones.
+
+    Raises:
+        Unavailable: If this search cannot be made to.
+    """
+    if isinstance(search, OptunaSearch):
+        from optuna.samplers import RandomSampler
+
+        owner, name, stand_in = search.study, "sampler", RandomSampler(seed=0)
+    elif isinstance(search, OracleSearch) and getattr(search.oracle, "strategy", None):
+        from kt_plus.search_strategies.exhaustive import RandomSampling
+
+        owner, name, stand_in = search.oracle, "strategy", RandomSampling()
+    else:
+        raise Unavailable("its first trials cannot be replaced by random ones")
+    usual = getattr(owner, name)
+    setattr(owner, name, stand_in)
+    try:
+        yield
+    finally:
+        setattr(owner, name, usual)
 
 
-def row(label: str, cost: Cost) -> list[str]:
-    """The cells of one line."""
-    later = [1000 * seconds for seconds in cost.later]
-    figures = (np.median(later), np.mean(later), max(later))
-    return [label, *(f"{figure:.1f}" for figure in figures), f"{cost.first:.1f}"]
+def line(method: Method, table: Table, options: argparse.Namespace) -> list[str]:
+    """The cells of one method: median milliseconds at each size, then the last first one."""
+    cells = []
+    for size, cost in measure(method, table, options.trials, options.proposals):
+        print(f"{method.label}, {size} trials", file=sys.stderr)
+        cells.append(f"{1000 * np.median(cost.later):.1f}")
+        first = cost.first
+    return [method.label, *cells, f"{1000 * first:.1f}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures one strategy after another and prints one table."""
+    """Measures one method after another and prints one table for each space."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.proposals", description=__doc__)
-    parser.add_argument("--trials", type=positive, default=2_000, help="trials before the first")
-    parser.add_argument("--proposals", type=positive, default=100, help="proposals that are timed")
+    default = [parse(name) for name in METHODS]
+    parser.add_argument("--methods", nargs="+", type=parse, default=default)
+    parser.add_argument("--trials", nargs="+", type=positive, default=[*SIZES])
+    spaces = parser.add_argument("--dimensions", nargs="+", type=int, choices=DIMENSIONS)
+    spaces.default = [*DIMENSIONS]
+    parser.add_argument("--proposals", type=positive, default=5, help="timed at each size")
     options = parser.parse_args(arguments)
-    lines = [["strategy", "median (ms)", "mean (ms)", "longest (ms)", "first, after a restart (s)"]]
-    for label, make in STRATEGIES.items():
-        budget = options.trials + options.proposals
-        lines.append(row(label, measure(make(budget), options.trials, options.proposals)))
-    print(f"A proposal after {options.trials:,} trials, 20 hyperparameters; {versions()}\n")
-    print_table(lines)
+    options.trials = sorted(options.trials)
+    heads = [f"{size:,} trials (ms)" for size in options.trials]
+    print(f"Median of {options.proposals} proposals, processor time of one thread; {versions()}")
+    for dimensions in options.dimensions:
+        lines, left_out = [["method", *heads, "the last, after a restart (ms)"]], []
+        for method in options.methods:
+            try:
+                lines.append(line(method, Synthetic(0, DIMENSIONS[dimensions]), options))
+            except Unavailable as error:
+                left_out.append(f"\nLeft out: {method.label} ({error})")
+        print(f"\n{dimensions} hyperparameters\n")
+        print_table(lines)
+        print("".join(left_out))
 
 
 if __name__ == "__main__":

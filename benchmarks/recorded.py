@@ -10,7 +10,7 @@ class DataMissing(FileNotFoundError):
     """The recorded results that a benchmark replays are not on this machine."""
 
 
-def data_file(name: str, without: str = "`--table synthetic`") -> Path:
+def data_file(name: str, without: str = "the table `synthetic`") -> Path:
     """Finds a file of recorded results.
 
     Args:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import multiprocessing
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -23,10 +24,13 @@ from benchmarks.simulator import Run, simulate
 from benchmarks.tables import TABLES
 
 HERE = Path(__file__).resolve().parent
-_MEMORY = Path("/dev/shm")
+MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None
 _PEERS = {"kt": "keras-tuner", "optuna": "optuna", "smac": "smac"}
-# The files that decide what a run of a method gives.
-_SHARED = (*sorted((HERE / "tables").glob("*.py")), *map(HERE.joinpath, ("simulator.py",)))
+# The files that decide the outcome of a run: of every method, and of ours.
+_SHARED = (
+    *sorted((HERE / "tables").glob("*.py")),
+    *(HERE / name for name in ("methods.py", "searches.py", "simulator.py")),
+)
 _OWN = ("oracles.py", "engine/*.py", "search_strategies/**/*.py")
 
 
@@ -76,7 +80,7 @@ def run(method: Method, family: str, seed: int, trials: int, workers: int) -> Ru
         Unavailable: If the method is not installed or does not fit the table.
     """
     table = TABLES[family](seed)
-    with tempfile.TemporaryDirectory(dir=_MEMORY if _MEMORY.is_dir() else None) as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         search = method.start(table, trials, seed, Path(folder))
         return simulate(search, table, trials, workers, seed)
 
@@ -108,7 +112,7 @@ def _scale(family: str, seed: int) -> tuple[float, float]:
 
 @lru_cache(maxsize=64)
 def fingerprint(method: str) -> str:
-    """Identifies the code that a run of `method` depends on: a peer's version, our source."""
+    """Identifies the code that decides a run of `method`: a peer's version, our own source."""
     package = parse(method).package
     files = list(_SHARED)
     if package == "kt_plus":
@@ -117,7 +121,8 @@ def fingerprint(method: str) -> str:
         files.append(prototype_file())
     digest = hashlib.sha256()
     for file in files:
-        digest.update(file.read_bytes())
+        # Comments and layout change nothing.
+        digest.update(ast.dump(ast.parse(file.read_bytes())).encode())
     try:
         release = version(_PEERS[package]) if package in _PEERS else ""
     except PackageNotFoundError:
@@ -159,7 +164,7 @@ class Results:
 
 
 def complete(
-    tasks: Iterable[Task], results: Results, jobs: int = 1
+    tasks: Sequence[Task], results: Results, jobs: int = 1
 ) -> tuple[Mapping[Task, Outcome], Mapping[str, str]]:
     """Runs those of the tasks that `results` lacks.
 
@@ -169,7 +174,7 @@ def complete(
         jobs: Number of processes.
 
     Returns:
-        The outcomes, and for each unavailable method the reason.
+        The outcomes of the methods that are available, and the reason for each other one.
     """
     outcomes = {task: found for task in tasks if (found := results.get(task))}
     missing = [task for task in tasks if task not in outcomes]
@@ -186,7 +191,8 @@ def complete(
         print(f"\r{done[:100]:100}", end="", file=sys.stderr)
     if missing:
         print(file=sys.stderr)
-    return outcomes, reasons
+    available = [task for task in tasks if task.method not in reasons]
+    return {task: outcomes[task] for task in available}, reasons
 
 
 def _outcomes(

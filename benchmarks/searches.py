@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import keras_tuner
-import numpy as np
 
 from benchmarks.tables import Value
 
@@ -176,9 +175,8 @@ def _configspace(hyperparameter: Any) -> Any:
             return configspace.OrdinalHyperparameter(name, values)
         return configspace.CategoricalHyperparameter(name, values)
     if kind == "Float" and hyperparameter.step is not None:
-        steps = (hyperparameter.max_value - hyperparameter.min_value) / hyperparameter.step
-        probabilities = (np.arange(round(steps) + 1) + 0.5) / (round(steps) + 1)
-        values = [hyperparameter.prob_to_value(float(p)) for p in probabilities]
+        low, high, step = hyperparameter.min_value, hyperparameter.max_value, hyperparameter.step
+        values = [low + step * i for i in range(int((high - low) / step + 1e-9) + 1)]
         return configspace.OrdinalHyperparameter(name, values)
     make = configspace.UniformIntegerHyperparameter
     if kind == "Float":

@@ -246,6 +246,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except DataMissing as error:
         raise SystemExit(str(error)) from error
     outcomes, reasons = complete(tasks(options), Results(options.results), options.jobs)
+    if not outcomes:
+        raise SystemExit("\n".join(f"{method}: {reason}" for method, reason in reasons.items()))
     comparison = Comparison(outcomes, options.families, options.checkpoints)
     print(f"{versions()}; {options.workers} worker(s), runs from number {options.first_seed} on")
     _print("Normalized regret ± standard error", regret_tables(comparison))

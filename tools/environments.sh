@@ -4,6 +4,7 @@
 #   sh tools/environments.sh uv     .venv/uv: the installer that makes the others
 #   sh tools/environments.sh core   .venv/core: current TensorFlow and Keras, and the development tools
 #   sh tools/environments.sh tfx    .venv/tfx: the newest TFX that this machine can run
+#   sh tools/environments.sh peers  .venv/peers: SMAC3, and PyTorch for Optuna's GPSampler (benchmarks only)
 #
 # Where no TFX can be had, `tfx` says so and leaves no .venv/tfx; that is an error only when CI is set.
 
@@ -11,6 +12,7 @@ set -eu
 cd "$(dirname "$0")/.."
 unset PYTHONPATH PYTHONHOME
 uv=.venv/uv/bin/uv
+torch=2.13.0
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -104,6 +106,16 @@ no_tfx() {
     [ -z "${CI:-}" ] || exit 1
 }
 
+# PyTorch's index has the CPU build for every system. Where it cannot be reached, pip installs from wherever it is
+# configured to look; PyPI's own build for Linux brings CUDA, which takes several GB.
+install_torch() {
+    python=.venv/peers/bin/python
+    "$python" -c 'import torch' 2>/dev/null && return
+    UV_HTTP_RETRIES=1 "$uv" pip install --quiet --python "$python" --torch-backend=cpu "torch==$torch" && return
+    say "PyTorch's index cannot be reached: pip installs torch $torch."
+    .venv/uv/bin/python -m pip --python "$python" install --quiet --disable-pip-version-check "torch==$torch"
+}
+
 case ${1:-} in
 uv) make_uv ;;
 core)
@@ -115,8 +127,14 @@ tfx)
     make_uv
     make_tfx
     ;;
+peers)
+    make_uv
+    python=$(machine_python)
+    make_environment peers peers "$python"
+    install_torch
+    ;;
 *)
-    say "usage: sh tools/environments.sh uv | core | tfx"
+    say "usage: sh tools/environments.sh uv | core | tfx | peers"
     exit 2
     ;;
 esac

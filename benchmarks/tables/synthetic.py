@@ -21,7 +21,7 @@ _RIPPLE = 0.15  # height of the local optima beside it, as a share of the axis's
 _VALLEY = 0.4  # how far the best learning rate moves when the batch size does
 
 
-def _space() -> keras_tuner.HyperParameters:
+def _space(layers: int) -> keras_tuner.HyperParameters:
     space = keras_tuner.HyperParameters()
     space.Choice("optimizer", ["sgd", "adam", "rmsprop"])
     space.Choice("batch_size", [16, 32, 64, 128, 256, 512])
@@ -32,9 +32,9 @@ def _space() -> keras_tuner.HyperParameters:
     space.Boolean("dropout")
     with space.conditional_scope("dropout", [True]):
         space.Float("dropout_rate", 0.05, 0.6, step=0.05)
-    space.Int("layers", 1, MAX_LAYERS)
-    for layer in range(1, MAX_LAYERS + 1):
-        with space.conditional_scope("layers", list(range(layer, MAX_LAYERS + 1))):
+    space.Int("layers", 1, layers)
+    for layer in range(1, layers + 1):
+        with space.conditional_scope("layers", list(range(layer, layers + 1))):
             space.Int(f"units_{layer}", 8, 512, sampling="log")
             space.Choice(f"activation_{layer}", ["relu", "gelu", "tanh", "swish"])
     return space
@@ -84,19 +84,21 @@ class Synthetic(Table):
 
     Args:
         seed: Draws targets, prices and weights.
+        layers: How many layers there may be. Each is two hyperparameters more.
     """
 
     unit = "points"
 
-    def __init__(self, seed: int = 0):
+    def __init__(self, seed: int = 0, layers: int = MAX_LAYERS):
         rng = np.random.default_rng([seed, 20])
+        self.layers = layers
         self.name = f"Synthetic {seed}"
         self.best = BEST
-        self._axes = {axis.name: _draw_axis(axis, rng) for axis in _space().space}
+        self._axes = {axis.name: _draw_axis(axis, rng) for axis in _space(layers).space}
         self._points = _SPREAD / sum(axis.weight for axis in self._axes.values())
 
     def hyperparameters(self) -> keras_tuner.HyperParameters:
-        return _space()
+        return _space(self.layers)
 
     def target(self) -> dict[str, Value]:
         """The best configuration: inactive hyperparameters left out."""
@@ -120,4 +122,4 @@ class Synthetic(Table):
         return self.best - self._points * lost
 
     def duration(self, values: Values) -> float:
-        return (1 + float(values["layers"])) / (1 + (1 + MAX_LAYERS) / 2)
+        return (1 + float(values["layers"])) / (1 + (1 + self.layers) / 2)

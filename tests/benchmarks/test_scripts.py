@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from itertools import pairwise
+from typing import ClassVar
 
 import pytest
 
@@ -20,6 +21,7 @@ from benchmarks import (
 from benchmarks.methods import Unavailable, parse, spread
 from benchmarks.simulator import Completed, Run
 from benchmarks.tables import Synthetic
+from kt_plus.search_strategies.exhaustive import RandomSampling
 from tests.integration.test_kill import run
 
 
@@ -90,14 +92,41 @@ def test_overhead_prints_a_table_and_leaves_nothing_behind(capsys, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_proposals_times_each_strategy(capsys):
-    proposals.main(["--trials", "30", "--proposals", "4"])
-    table = cells(capsys.readouterr().out)
-    assert set(table) == {"strategy", *proposals.STRATEGIES}
-    for name in proposals.STRATEGIES:
-        median, mean, longest, _ = map(float, table[name])
-        assert 0 < median <= longest
-        assert 0 < mean <= longest
+def test_proposals_are_timed_as_the_search_grows(capsys):
+    methods = ["optuna.TPE", "kt_plus.ReinforcementLearning", "kt.RandomSearch"]
+    settings = "--trials 12 5 --proposals 2 --dimensions 34 --methods"
+    proposals.main([*settings.split(), *methods])
+    output = capsys.readouterr().out
+    table = cells(output.split("34 hyperparameters")[1])
+    assert table["method"][:2] == ["5 trials (ms)", "12 trials (ms)"]
+    assert all(float(cell) > 0 for name in methods[:2] for cell in table[name])
+    assert "Left out: kt.RandomSearch" in output
+
+
+def test_timed_proposals_are_those_of_the_method():
+    class Counting(RandomSampling):
+        seen: ClassVar[list[int]] = []
+
+        def propose(self, space, history, rng):
+            self.seen.append(len(history))
+            return super().propose(space, history, rng)
+
+    method = parse("kt_plus.RandomSearch")
+
+    def start(*arguments):
+        search = method.start(*arguments)
+        search.oracle.strategy = Counting()
+        return search
+
+    counted = argparse.Namespace(start=start)
+    costs = dict(proposals.measure(counted, Synthetic(0), [4, 10], 2))
+    assert [len(cost.later) for cost in costs.values()] == [2, 2]
+    assert Counting.seen == [5, 6, 7, 11, 12, 13]  # the running trial included
+
+
+def test_the_larger_space_has_as_many_hyperparameters_as_it_says():
+    for dimensions, layers in proposals.DIMENSIONS.items():
+        assert len(Synthetic(0, layers).hyperparameters().space) == dimensions
 
 
 def test_methods_take_settings():

@@ -40,7 +40,7 @@ def test_what_noise_alone_leaves_is_subtracted(monkeypatch):
 
 
 def test_a_run_leaves_nothing_behind(monkeypatch, tmp_path):
-    monkeypatch.setattr(runs, "_MEMORY", tmp_path)
+    monkeypatch.setattr(runs, "MEMORY", tmp_path)
     outcome(RANDOM)
     assert not list(tmp_path.iterdir())
 
