@@ -78,7 +78,7 @@ def test_only_our_methods_depend_on_our_code(monkeypatch, tmp_path):
     assert before[1] != after[1]
 
 
-@pytest.mark.slow  # imports Keras Tuner in two more processes
+@pytest.mark.full  # imports Keras Tuner in two more processes
 def test_processes_give_the_same_runs(tmp_path):
     wanted = [Task("kt.RandomSearch", "synthetic", seed, 3) for seed in range(4)]
     alone, _ = complete(wanted, Results(tmp_path / "one"))
