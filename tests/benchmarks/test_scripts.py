@@ -38,6 +38,7 @@ def test_overhead_times_each_trial(tmp_path):
     assert cost.reload_seconds > 0
 
 
+@pytest.mark.full
 def test_results_are_measured(capsys):
     pytest.importorskip("matplotlib")
     pytest.importorskip("optuna")
@@ -48,6 +49,7 @@ def test_results_are_measured(capsys):
     assert line.startswith("| 30 ")
 
 
+@pytest.mark.full
 def test_bayesian_compares_with_keras_tuners(capsys):
     pytest.importorskip("optuna", reason="the extra optuna")
     pytest.importorskip("sklearn", reason="the extra bayesian")
@@ -82,6 +84,7 @@ def test_overhead_notices_a_lost_trial(tmp_path):
         overhead.time_reload(method, tmp_path, 5)
 
 
+@pytest.mark.full
 @pytest.mark.slow  # imports Keras Tuner in a second process
 def test_overhead_prints_a_table_and_leaves_nothing_behind(capsys, tmp_path):
     methods = ["kt.RandomSearch", "kt.NoSuchSearch"]
@@ -160,6 +163,7 @@ def test_seeds_are_far_apart():
     assert all(0 < seed < 2**31 for seed in seeds)
 
 
+@pytest.mark.full
 def test_scaling_prints_one_table(capsys):
     settings = "--table synthetic --seeds 2 --trials 20 --workers 1 4 --regret 6"
     scaling.main([*settings.split(), "--methods", "kt_plus.RandomSearch"])
@@ -182,6 +186,7 @@ def test_the_time_to_a_regret_is_that_of_what_would_be_returned():
     assert scaling.time_to(run, 0.1) == float("inf")
 
 
+@pytest.mark.full
 @pytest.mark.slow  # imports Keras Tuner in a process of its own
 def test_a_chief_serves():
     methods = "kt.RandomSearch kt_plus.RandomSearch kt.NoSuchSearch"
@@ -195,6 +200,7 @@ def test_a_chief_serves():
     assert "Left out: kt.NoSuchSearch" in table
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_architectures_prints_a_line_for_each_network(capsys):
     pytest.importorskip("sklearn")
@@ -215,6 +221,7 @@ def test_how_many_epochs_inheritance_needs():
     assert inheritance.reached(steps, 0.91) is None
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_what_a_search_adds_to_the_training(monkeypatch, capsys):
     pytest.importorskip("sklearn")
