@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from kt_plus.engine.keras_tuner_oracles import BayesianOptimizationOracle, HyperbandOracle
+from kt_plus.engine.hyperband import HyperbandOracle
 from kt_plus.engine.oracle import Oracle
 from kt_plus.performance_estimation.fidelity import Ladder
 from kt_plus.performance_estimation.fidelity.epochs import halving_epochs
+from kt_plus.search_strategies.bayesian_optimization import bayesian_optimization
 from kt_plus.search_strategies.exhaustive import Grid, RandomSampling
 from kt_plus.search_strategies.optuna_sampling import optuna_sampling
 from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
-from kt_plus.search_strategies.screened_evolution import evolutionary_search
+from kt_plus.search_strategies.screened_evolution import AUTO, evolutionary_search
 from kt_plus.search_strategies.successive_halving import successive_halving
 
 __all__ = [
@@ -99,7 +100,7 @@ class EvolutionarySearchOracle(Oracle):
         max_retries_per_trial: int = 0,
         max_consecutive_failed_trials: int = 3,
         *,
-        surrogate: str | None = None,
+        surrogate: str | None = AUTO,
         population_size: int | None = None,
         tournament_size: int | None = None,
         random_trials: int | None = None,
@@ -129,6 +130,41 @@ class EvolutionarySearchOracle(Oracle):
                 prior=prior,
             ),
             inherit_weights=inherit_weights,
+            **options,
+        )
+
+
+class BayesianOptimizationOracle(Oracle):
+    """Bayesian optimization. See `kt_plus.BayesianOptimization` for its arguments."""
+
+    def __init__(
+        self,
+        objective: Any = None,
+        max_trials: int | None = 10,
+        num_initial_points: int | None = None,
+        alpha: float | None = None,
+        beta: float | None = None,
+        seed: int | None = None,
+        hyperparameters: Any = None,
+        allow_new_entries: bool = True,
+        tune_new_entries: bool = True,
+        max_retries_per_trial: int = 0,
+        max_consecutive_failed_trials: int = 3,
+        *,
+        prior: Any = None,
+        **options: Any,
+    ) -> None:
+        self.num_initial_points, self.alpha, self.beta = num_initial_points, alpha, beta
+        super().__init__(
+            objective,
+            max_trials,
+            hyperparameters,
+            allow_new_entries,
+            tune_new_entries,
+            seed,
+            max_retries_per_trial,
+            max_consecutive_failed_trials,
+            strategy=bayesian_optimization(num_initial_points, alpha, beta, prior),
             **options,
         )
 

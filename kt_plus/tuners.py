@@ -15,6 +15,7 @@ from keras_tuner import SklearnTuner
 from kt_plus import oracles
 from kt_plus.engine.arguments import OPTIONS
 from kt_plus.engine.tuner import Tuner
+from kt_plus.search_strategies.screened_evolution import AUTO
 
 __all__ = [
     "BayesianOptimization",
@@ -36,16 +37,16 @@ def _options(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 class EvolutionarySearch(Tuner):
-    """Regularized (ageing) evolution, asynchronous, in place of `keras_tuner.RandomSearch`.
+    """Evolution whose children a Gaussian process screens, in place of `keras_tuner.RandomSearch`.
 
-    When to use it: wherever random search would do, from some 20 trials on. It is at
-    home in categorical and conditional spaces, such as those of architectures, and
-    any number of workers keeps busy.
+    When to use it: wherever random search would do, from ten trials on, in spaces of numbers,
+    choices and conditions, and with any number of workers. From the fifth trial on, a model of all
+    trials predicts the score of hundreds of children of the best ones, and the most promising child
+    is tried. With `surrogate=None` it is regularized (ageing) evolution.
 
-    Source: Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier
-    Architecture Search", AAAI 2019 (arXiv:1802.01548), algorithm 1; removal of the
-    worst: Real et al., ICML 2017 (arXiv:1703.01041). `kt_plus.search_strategies.evolution`
-    says where it deviates.
+    Source: Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier Architecture
+    Search", AAAI 2019 (arXiv:1802.01548), algorithm 1; the model: Rasmussen and Williams,
+    "Gaussian Processes for Machine Learning", 2006.
 
     Args:
         hypermodel: A function from `HyperParameters` to a compiled Keras model, or a
@@ -59,9 +60,9 @@ class EvolutionarySearch(Tuner):
         allow_new_entries: Whether the model may ask for hyperparameters not in it.
         max_retries_per_trial: How often a trial that raised is run again.
         max_consecutive_failed_trials: After so many failures in a row the search ends.
-        surrogate: The model that screens children. `"gaussian_process"` breeds hundreds of children
-            for each trial and tries the most promising one. `None`, the default, is regularized
-            evolution without a model.
+        surrogate: The model that screens children: `"gaussian_process"`, or `None` for regularized
+            evolution without a model. By default it is a Gaussian process, except in a resumed
+            project, which keeps the model that it began with.
         population_size: The number of completed trials that can be parents. Without a model it
             defaults to half of `max_trials`, from 10 to 100. With one, parents are the trials with
             the best posterior means, unless this, `tournament_size`, `crossover` or `removal` is
@@ -106,7 +107,7 @@ class EvolutionarySearch(Tuner):
         max_retries_per_trial: int = 0,
         max_consecutive_failed_trials: int = 3,
         *,
-        surrogate: str | None = None,
+        surrogate: str | None = AUTO,
         population_size: int | None = None,
         tournament_size: int | None = None,
         random_trials: int | None = None,
@@ -410,34 +411,44 @@ class GridSearch(Tuner):
 
 
 class BayesianOptimization(Tuner):
-    """Keras Tuner's Bayesian optimization, resumable, and never trying one configuration twice.
+    """Bayesian optimization with a Gaussian process over the whole space.
 
-    When to use it: on a few continuous hyperparameters and up to some hundred trials.
-    It needs the extra `bayesian`.
+    When to use it: on a few continuous hyperparameters. The model is that of
+    `kt_plus.EvolutionarySearch`, which searches around the best trials and is the better choice in
+    large or conditional spaces.
 
-    Source: a Gaussian process with a Matérn kernel and the lower confidence bound;
-    Srinivas et al., ICML 2010 (arXiv:0912.3995).
+    Source: Jones, Schonlau and Welch, "Efficient Global Optimization of Expensive Black-Box
+    Functions", Journal of Global Optimization 13 (1998); with `beta`, Srinivas et al., "Gaussian
+    Process Optimization in the Bandit Setting", ICML 2010 (arXiv:0912.3995).
 
     Args:
         hypermodel: As in `kt_plus.EvolutionarySearch`.
         objective: What to minimise or maximise.
         max_trials: The number of trials at most.
-        num_initial_points: How many random trials to begin with; three times the number of
-            hyperparameters by default.
-        alpha: The noise added to the diagonal of the kernel matrix.
-        beta: The weight of exploration.
+        num_initial_points: The number of trials that are spread over the space before the model is
+            used. Defaults to 4.
+        alpha: The noise variance of a score, in units of the variance of all scores. By default it
+            is learned from the scores.
+        beta: Selects the confidence bound with this many standard deviations. By default the
+            expected improvement decides.
         seed: The seed of everything random.
         hyperparameters: Overrides or holds the space.
         tune_new_entries: Whether new hyperparameters are searched.
         allow_new_entries: Whether the model may ask for new ones.
         max_retries_per_trial: How often a trial that raised is run again.
         max_consecutive_failed_trials: After so many failures in a row the search ends.
+        prior: Beliefs about good values, which guide the first trials and fade: a mapping from
+            names to `kt_plus.Prior`.
         **kwargs: The options of `kt_plus.Oracle`, and the arguments of `keras_tuner.Tuner`.
+
+    Raises:
+        ValueError: If an argument has an impossible value.
 
     Example:
 
     ```python
     tuner = kt_plus.BayesianOptimization(build_model, "val_loss", max_trials=40)
+    tuner.search(x, y, epochs=20, validation_split=0.2)
     ```
     """
 
@@ -447,14 +458,16 @@ class BayesianOptimization(Tuner):
         objective: Any = None,
         max_trials: int | None = 10,
         num_initial_points: int | None = None,
-        alpha: float = 1e-4,
-        beta: float = 2.6,
+        alpha: float | None = None,
+        beta: float | None = None,
         seed: int | None = None,
         hyperparameters: Any = None,
         tune_new_entries: bool = True,
         allow_new_entries: bool = True,
         max_retries_per_trial: int = 0,
         max_consecutive_failed_trials: int = 3,
+        *,
+        prior: Any = None,
         **kwargs: Any,
     ) -> None:
         oracle = oracles.BayesianOptimizationOracle(
@@ -469,6 +482,7 @@ class BayesianOptimization(Tuner):
             allow_new_entries=allow_new_entries,
             max_retries_per_trial=max_retries_per_trial,
             max_consecutive_failed_trials=max_consecutive_failed_trials,
+            prior=prior,
             **_options(kwargs),
         )
         super().__init__(oracle, hypermodel, **kwargs)

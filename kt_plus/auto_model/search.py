@@ -16,7 +16,10 @@ from kt_plus.auto_model.project import Project
 from kt_plus.auto_model.task import Task
 from kt_plus.engine.arguments import check_whole
 from kt_plus.engine.objectives import resolve
-from kt_plus.tuners import EvolutionarySearch
+from kt_plus.engine.oracle import Oracle
+from kt_plus.engine.tuner import Tuner
+from kt_plus.search_strategies.evolution import evolution
+from kt_plus.search_strategies.screened_evolution import ScreenedEvolution
 
 Space = Callable[..., Any]
 
@@ -24,7 +27,7 @@ EXAMPLES_OF_A_TRAINING = 200_000
 """So many examples a training sees at most by default, in 20 to 200 epochs."""
 
 UNLIMITED_POPULATION = {"population_size": 25, "random_trials": 8}
-"""How evolution goes where the number of trials is not known beforehand."""
+"""The evolution of projects that began without a surrogate, if the number of trials is unknown."""
 
 LINEAR_LEARNING_RATE = 0.01
 """A single layer bears larger steps than a deep network, and needs them."""
@@ -156,20 +159,20 @@ class Search:
     ) -> None:
         self.training, self.allowance, self.members = training, allowance, members
         self._reserved = 0.0
-        options = {} if allowance.max_trials else UNLIMITED_POPULATION
-        self.tuner = EvolutionarySearch(
-            space,
+        population = {} if allowance.max_trials else UNLIMITED_POPULATION
+        unscreened = evolution(allowance.max_trials, **population)
+        oracle = Oracle(
             training.objective,
-            max_trials=allowance.max_trials,
+            allowance.max_trials,
             seed=training.seed,
+            strategy=ScreenedEvolution(unscreened=unscreened),
             stopping="auto",
             inherit_weights=True,
             initial_configurations=first_configurations(space),
             max_time=allowance.budget.max_seconds,
             max_epochs_total=allowance.search_epochs,
-            **options,
-            **project,
         )
+        self.tuner = Tuner(oracle, space, **project)
 
     @property
     def direction(self) -> str:

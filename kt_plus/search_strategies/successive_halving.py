@@ -16,6 +16,7 @@ from kt_plus.search_strategies.evolution import evolution
 from kt_plus.search_strategies.exhaustive import RandomSampling
 from kt_plus.search_strategies.one_per_configuration import OnePerConfiguration
 from kt_plus.search_strategies.reinforcement_learning import reinforcement_learning
+from kt_plus.search_strategies.screened_evolution import ScreenedEvolution
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,16 @@ class SuccessiveHalving:
         if promoted is not None:
             return Proposal(promoted.values, promoted.trial_id, rung=promoted.rung + 1)
         return WAIT if any(record.status == "running" for record in history) else DONE
+
+    @property
+    def surrogate(self) -> str | None:
+        """The model that the source uses."""
+        return getattr(self.source, "surrogate", None)
+
+    def without_surrogate(self) -> SuccessiveHalving:
+        """The strategy for a project that was begun without a surrogate."""
+        without = getattr(self.source, "without_surrogate", None)
+        return self if without is None else replace(self, source=without())
 
     def keep(self, history: History) -> set[str]:
         """The trials that may still be promoted, or be parents for the source."""
@@ -258,9 +269,10 @@ def source_of(source: Any, configurations: int | None) -> Strategy:
         return RandomSampling()
     if source == "evolution":
         beginning = min(max((configurations or 200) // 4, 5), 50)
-        return evolution(
+        unscreened = evolution(
             None, population_size=20, tournament_size=3, random_trials=beginning, removal="worst"
         )
+        return ScreenedEvolution(unscreened=unscreened)
     if source == "controller":
         return reinforcement_learning(configurations)
     if isinstance(source, Strategy) and not isinstance(source, (type, SuccessiveHalving)):

@@ -23,7 +23,7 @@ METHODS = (
     "kt_plus.GridSearch",
     "kt_plus.Hyperband(max_epochs=4)",
     "kt_plus.SuccessiveHalving(configurations=4, max_epochs=4)",
-    "kt_plus.BayesianOptimization(num_initial_points=8)",
+    "kt_plus.BayesianOptimization",
 )
 FEW = METHODS[1], METHODS[5], METHODS[6]
 

@@ -39,7 +39,7 @@ STRATEGIES = {
     "ASHA": successive_halving(4, configurations=None, factor=3, asynchronous=True),
     "evolution in ASHA": successive_halving(
         3, configurations=30, asynchronous=True, source="evolution"
-    ),
+    ).without_surrogate(),
 }
 
 CONVOLUTION, DENSE = Condition("op", ("conv",)), Condition("op", ("dense",))

@@ -17,6 +17,7 @@ from kt_plus.engine.history import DONE, WAIT, History, Proposal, Record, Verdic
 from kt_plus.engine.space import Space
 from kt_plus.search_strategies.evolution import Evolution, evolution
 from kt_plus.search_strategies.exhaustive import Grid, RandomSampling
+from kt_plus.search_strategies.screened_evolution import ScreenedEvolution
 from kt_plus.search_strategies.successive_halving import source_of, successive_halving
 from kt_plus.testing import SPACES, simulate
 
@@ -246,12 +247,23 @@ def test_a_failed_promotion_leaves_the_score_of_the_rung_below():
     assert [(r.trial_id, r.score) for r in view] == [("0", 0.1), ("1", 0.2)]
 
 
+def test_a_project_without_a_surrogate_keeps_its_source():
+    strategy = successive_halving(3, source="evolution")
+    assert strategy.surrogate == "gaussian_process"
+    before = strategy.without_surrogate()
+    assert isinstance(before.source, Evolution)
+    assert before.surrogate is None
+    plain = successive_halving(3)
+    assert plain.surrogate is None
+    assert plain.without_surrogate() is plain
+
+
 def test_named_sources():
     assert source_of("random", 64) == RandomSampling()
     named = source_of("evolution", 64)
-    assert isinstance(named, Evolution)
-    assert named.random_trials == 16
-    assert source_of("evolution", None).random_trials == 50
+    assert isinstance(named, ScreenedEvolution)
+    assert named.without_surrogate().random_trials == 16
+    assert source_of("evolution", None).without_surrogate().random_trials == 50
     assert source_of("controller", 64).settings
 
 

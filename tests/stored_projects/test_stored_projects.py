@@ -47,7 +47,9 @@ pytestmark = [
 Trials = list[dict[str, Any]]
 
 VERSIONS = sorted(folder.parent.name for folder in HERE.glob("*/golden.json"))
-CASES = [(version, name) for version in VERSIONS for name in KINDS if name != "bayesian"]
+OTHER_MODEL = {"bayesian", "keras_tuner"}
+"""Those that continue with a surrogate which the version that wrote them did not have."""
+CASES = [(version, name) for version in VERSIONS for name in KINDS if name not in OTHER_MODEL]
 ONE_RUNG = {*KINDS} - {"halving", "asha", "hyperband"}
 WITH_STATES = {"halving", "asha", "interrupted", "interrupted_workers"}
 """Those with the state of a training in them, which fits the backend that has written it."""
@@ -141,11 +143,22 @@ def test_a_project_resumes_as_in_its_own_version(version: str, name: str, tmp_pa
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-def test_bayesian_optimization_resumes(version: str, tmp_path: Path) -> None:
-    """By itself, since its proposals depend on its model, which may change without the others."""
-    pytest.importorskip("sklearn")
-    tuner = open_quietly("bayesian", copied(version, "bayesian", tmp_path))
-    check_continuation(version, "bayesian", resume(version, "bayesian", tuner))
+def test_bayesian_optimization_resumes_with_another_model(version: str, tmp_path: Path) -> None:
+    """Version 0.1 used Keras Tuner's model: what it proposed next is not what ours proposes."""
+    with pytest.warns(UserWarning, match="began with Keras Tuner's Gaussian process") as caught:
+        tuner = opened("bayesian", copied(version, "bayesian", tmp_path))
+    assert [w.filename for w in caught] == [opened.__code__.co_filename]
+    after = resume(version, "bayesian", tuner)
+    assert all(trial["score"] is not None for trial in after)
+    open_quietly("bayesian", tmp_path)  # warned once
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_project_of_keras_tuner_continues_with_a_surrogate(version: str, tmp_path: Path) -> None:
+    tuner = open_quietly("keras_tuner", copied(version, "keras_tuner", tmp_path))
+    assert tuner.oracle.strategy.surrogate == "gaussian_process"
+    after = resume(version, "keras_tuner", tuner)
+    assert all(trial["parent"] is not None for trial in after[4:])
 
 
 @pytest.mark.parametrize(("version", "name"), [(v, n) for v in VERSIONS for n in KINDS])

@@ -1,8 +1,4 @@
-"""Keras Tuner's own Bayesian and Hyperband searches, told by their history alone.
-
-A seam of its own beside `oracle.py`: both algorithms keep state that Keras Tuner
-does not save, or saves with the whole search, and which is rebuilt here.
-"""
+"""Keras Tuner's Hyperband, whose brackets are rebuilt from the trials."""
 
 from __future__ import annotations
 
@@ -18,72 +14,11 @@ import keras_tuner
 import numpy as np
 
 from kt_plus.engine import project
-from kt_plus.engine.arguments import check_whole
 from kt_plus.engine.history import DONE, WAIT, Proposal, Record, Signal
 from kt_plus.engine.objectives import resolve
 from kt_plus.engine.oracle import Oracle
-from kt_plus.search_strategies.base import draw_untried, is_untried
 
-_Bayesian = keras_tuner.oracles.BayesianOptimizationOracle
 _Hyperband = keras_tuner.oracles.HyperbandOracle
-
-
-class BayesianOptimizationOracle(Oracle, _Bayesian):
-    """Keras Tuner's Bayesian optimization with a Gaussian process, resumable and without repeats.
-
-    See `kt_plus.BayesianOptimization` for its arguments.
-    """
-
-    def __init__(
-        self,
-        objective: Any = None,
-        max_trials: int | None = 10,
-        num_initial_points: int | None = None,
-        alpha: float = 1e-4,
-        beta: float = 2.6,
-        seed: int | None = None,
-        hyperparameters: Any = None,
-        allow_new_entries: bool = True,
-        tune_new_entries: bool = True,
-        max_retries_per_trial: int = 0,
-        max_consecutive_failed_trials: int = 3,
-        **options: Any,
-    ) -> None:
-        check_whole("max_trials", max_trials)
-        _Bayesian.__init__(
-            self,
-            objective=resolve(objective),
-            max_trials=max_trials,
-            num_initial_points=num_initial_points,
-            alpha=alpha,
-            beta=beta,
-            hyperparameters=hyperparameters,
-            allow_new_entries=allow_new_entries,
-            tune_new_entries=tune_new_entries,
-            max_retries_per_trial=max_retries_per_trial,
-            max_consecutive_failed_trials=max_consecutive_failed_trials,
-        )
-        self._set_up(seed, None, **options)
-
-    def propose(self, trial_id: str) -> Proposal | Signal:
-        # Keras Tuner draws from a generator that it does not save.
-        seed = int(self._rng().integers(2**31))
-        self._random_state = np.random.RandomState(seed)
-        self.gpr.random_state = seed
-        with _trials_as_learnt(self), warnings.catch_warnings():
-            # Of its kernel's bounds, which nobody can change here.
-            warnings.filterwarnings("ignore", module=r"sklearn\.gaussian_process")
-            answer = _Bayesian.populate_space(self, trial_id)
-        values = answer["values"]
-        if answer["status"] == "RUNNING" and is_untried(self.space, self.history, values):
-            return Proposal(values)
-        return draw_untried(self.space, self.history, self._rng())
-
-    # Overridden because Keras Tuner's goes on with what the search was begun with, whatever is
-    # given now (keras-tuner#803).
-    def set_state(self, state: dict[str, Any]) -> None:
-        given = ("num_initial_points", "alpha", "beta")
-        super().set_state({**state, **{name: getattr(self, name) for name in given}})
 
 
 class HyperbandOracle(Oracle, _Hyperband):
@@ -127,7 +62,7 @@ class HyperbandOracle(Oracle, _Hyperband):
         if self.knowledge.waiting:
             return WAIT
         # Hyperband promotes the best of a full round: what is excluded there is the worst.
-        with _trials_as_learnt(self, excluded=-np.inf):
+        with _trials_as_learnt(self):
             answer = self._promoted(trial_id) or _Hyperband.populate_space(self, trial_id)
         self.knowledge.waiting = answer["status"] == "IDLE"
         if answer["status"] != "RUNNING":
@@ -238,18 +173,15 @@ class HyperbandOracle(Oracle, _Hyperband):
 
 
 @contextlib.contextmanager
-def _trials_as_learnt(oracle: Oracle, excluded: float | None = None) -> Iterator[None]:
-    """Lets Keras Tuner see the stopped trials with the scores that are to be learnt from.
+def _trials_as_learnt(oracle: Oracle) -> Iterator[None]:
+    """Shows stopped trials to Keras Tuner with the scores that the search learns from.
 
-    Args:
-        oracle: The search, whose lock is held.
-        excluded: The score, larger being better, of a trial that is not to be learnt from;
-            `None` shows it as failed.
+    An excluded trial is the worst one of its round. The lock of the oracle must be held.
     """
     learnt, observed = oracle.knowledge.learnt, oracle.trials
     if learnt is not oracle.history:
         oracle.trials = {
-            trial_id: _as_learnt(trial, learnt.get(trial_id), oracle.sign, excluded)
+            trial_id: _as_learnt(trial, learnt.get(trial_id), oracle.sign)
             for trial_id, trial in observed.items()
         }
     try:
@@ -258,10 +190,10 @@ def _trials_as_learnt(oracle: Oracle, excluded: float | None = None) -> Iterator
         oracle.trials = observed
 
 
-def _as_learnt(trial: Any, record: Record | None, sign: int, excluded: float | None) -> Any:
+def _as_learnt(trial: Any, record: Record | None, sign: int) -> Any:
     if trial.status != "COMPLETED" or record is None:
         return trial
-    score = record.score if record.status == "completed" else excluded
+    score = record.score if record.status == "completed" else -np.inf
     shown = copy.copy(trial)
     shown.score = None if score is None else sign * score
     shown.status = "FAILED" if score is None else "COMPLETED"
