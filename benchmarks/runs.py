@@ -91,7 +91,12 @@ def outcome(task: Task) -> Outcome | str:
         finished = run(parse(task.method), task.family, task.seed, task.trials, task.workers)
     except Unavailable as error:
         return str(error)
-    median, floor = _scale(task.family, task.seed)
+    return normalized(finished, task.family, task.seed)
+
+
+def normalized(finished: Run, family: str, seed: int) -> Outcome:
+    """What a run found, with regrets between 0 (best) and 1 (median of random)."""
+    median, floor = _scale(family, seed)
     steps, spent, best = [], 0.0, -np.inf
     for trial in finished.completed:
         spent += trial.cost

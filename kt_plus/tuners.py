@@ -425,8 +425,7 @@ class BayesianOptimization(Tuner):
         hypermodel: As in `kt_plus.EvolutionarySearch`.
         objective: What to minimise or maximise.
         max_trials: The number of trials at most.
-        num_initial_points: The number of trials that are spread over the space before the model is
-            used. Defaults to 4.
+        num_initial_points: The number of random trials before the model is used. Defaults to 4.
         alpha: The noise variance of a score, in units of the variance of all scores. By default it
             is learned from the scores.
         beta: Selects the confidence bound with this many standard deviations. By default the

@@ -43,7 +43,7 @@ class BayesianOptimization:
     "Gaussian Process Optimization in the Bandit Setting", ICML 2010 (confidence bound).
 
     Args:
-        random_trials: The number of trials that are spread over the space first.
+        random_trials: The number of random trials before the model is used.
         noise: The noise variance of a score, in units of the variance of all scores. `None` learns
             it from the scores.
         beta: Selects the upper confidence bound with this many standard deviations. `None` selects

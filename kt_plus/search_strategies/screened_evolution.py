@@ -24,7 +24,7 @@ AUTO = "auto"
 GAUSSIAN_PROCESS = "gaussian_process"
 
 RANDOM_TRIALS = 4
-"""The number of trials that are spread over the space before the model is used."""
+"""The number of random trials before the model is used."""
 
 CHILDREN = 400
 """How many children of the parents are screened."""
@@ -100,7 +100,7 @@ class ScreenedEvolution:
     When to use it: from ten trials on, in any space.
 
     Args:
-        random_trials: The number of trials that are spread over the space first.
+        random_trials: The number of random trials before the model is used.
         population: How children descend, if not from the best posterior means: by these operators
             of survival, selection and variation. The model then only screens the children.
         beliefs: Beliefs of the user about good values.
@@ -163,10 +163,11 @@ def begin(
 
     Two of them, if there are earlier projects, are variations of what these predict to be best.
     Where there are beliefs, the first trial has the most probable values and every second one is
-    drawn by them. The others are spread over the space.
+    drawn by them. The others are random: spread out, they would lie in the corners of the space,
+    where training often diverges.
     """
     columns = Columns(space)
-    earlier = earlier_means(columns, history, rng) if own < 2 else []
+    earlier = earlier_means(columns, history) if own < 2 else []
     if earlier:
         mean = earlier[own % len(earlier)]
         rows = mean.best(PARENTS)[rng.integers(min(PARENTS, len(mean.rows)), size=IMMIGRANTS)]
@@ -180,23 +181,7 @@ def begin(
         chance = density if own == 0 else density + rng.gumbel(size=len(rows))
         ranked = (Proposal(values) for values in columns.decode(rows[np.argsort(-chance)]))
         return first_allowed(ranked, space, history, rng)
-    return draw_distant(space, history, rng)
-
-
-def draw_distant(space: Space, history: History, rng: np.random.Generator) -> Proposal | Signal:
-    """The configuration of some random ones that is most distant from all that were tried."""
-    columns = Columns(space)
-    features = Features(columns)
-    own = [record.values for record in history if record.earlier is None]
-    if not own or not features.dimensions:
-        return draw_untried(space, history, rng)
-    tried = columns.complete(columns.encode(own), rng)
-    drawn = columns.draw(64, rng)
-    points, known = features.near(drawn), features.near(tried)
-    distance = ((points[:, None] - known[None]) ** 2).sum(-1).min(1)
-    order = np.argsort(-distance, kind="stable")
-    ranked = (Proposal(values) for values in columns.decode(drawn[order]))
-    return first_allowed(ranked, space, history, rng)
+    return draw_untried(space, history, rng)
 
 
 def breed(

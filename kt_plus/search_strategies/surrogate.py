@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -83,7 +84,7 @@ class Surrogate:
         if completed < LEAST_FIT:
             return None
         columns = Columns(space)
-        features = Features(columns, earlier_means(columns, history, rng))
+        features = Features(columns, earlier_means(columns, history))
         if not features.dimensions:
             return None
         known, scores, noise = _scored(known)
@@ -163,26 +164,37 @@ def _best_and_spread(scores: Array, count: int) -> Array:
     return np.sort(np.concatenate([best, spread]))
 
 
-def earlier_means(
-    columns: Columns, history: History, rng: np.random.Generator
-) -> list[EarlierMean]:
+_EARLIER_MEANS: WeakKeyDictionary[History, tuple[Space, int, list[EarlierMean]]]
+_EARLIER_MEANS = WeakKeyDictionary()
+
+
+def earlier_means(columns: Columns, history: History) -> list[EarlierMean]:
     """What each earlier project predicts, as an effect whose weight this search's trials decide.
 
     This is the autoregressive model of Kennedy and O'Hagan, "Predicting the output from a complex
     computer code when fast approximations are available", Biometrika 2000: the score is a multiple
     of the earlier project's prediction, plus a Gaussian process.
     """
+    earlier = [r for r in history.completed if r.earlier is not None and np.isfinite(r.fitness)]
+    space, count, means = _EARLIER_MEANS.get(history, (None, 0, []))
+    if space is not columns.space or count != len(earlier):
+        means = _fit_earlier(columns, earlier)
+        _EARLIER_MEANS[history] = columns.space, len(earlier), means
+    return means
+
+
+def _fit_earlier(columns: Columns, earlier: Sequence[Record]) -> list[EarlierMean]:
     projects: dict[str, list[Record]] = {}
-    for record in history.completed:
-        if record.earlier is not None and np.isfinite(record.fitness):
-            projects.setdefault(record.earlier, []).append(record)
+    for record in earlier:
+        projects.setdefault(str(record.earlier), []).append(record)
     plain = Features(columns)
     means = []
     for _, records in sorted(projects.items()):
         if len(records) < LEAST_FIT or not plain.dimensions:
             continue
         records, scores, _ = _scored(records)
-        rows = columns.complete(columns.encode(r.values for r in records), rng)
+        # A value that the earlier project did not have is drawn, and always the same.
+        rows = columns.complete(columns.encode(r.values for r in records), np.random.default_rng(0))
         process = GaussianProcess.fit(plain, plain(rows), scores)
         means.append(EarlierMean(process, rows))
     return means
