@@ -9,7 +9,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, Literal, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, overload
 
 if TYPE_CHECKING:
     from kt_plus.performance_estimation.learning_curves.forecast import Forecast
@@ -66,6 +66,7 @@ class Record:
         runs: The result of each execution or fold, if there were several.
         earlier: The directory of the earlier project that the trial is from; `None` for a trial
             of this search.
+        memo: The `memo` of its proposal.
     """
 
     trial_id: str
@@ -85,6 +86,7 @@ class Record:
     full_fidelity: bool = True
     runs: tuple[float, ...] = ()
     earlier: str | None = None
+    memo: Mapping[str, Any] | None = None
 
     @property
     def fitness(self) -> float:
@@ -106,12 +108,15 @@ class Proposal:
         parent: The id of the trial that the configuration was derived from.
         changed: The names whose values differ from the parent's.
         rung: The fidelity level to run at, from 0.
+        memo: State of the strategy that it cannot derive from other fields of the history, as
+            JSON can hold it. The engine stores it with the trial and returns it in the `Record`.
     """
 
     values: Mapping[str, Value]
     parent: str | None = None
     changed: tuple[str, ...] = ()
     rung: int = 0
+    memo: Mapping[str, Any] | None = None
 
 
 class Signal(enum.Enum):

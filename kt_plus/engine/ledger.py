@@ -155,6 +155,7 @@ class Note:
         inheritance: What it has inherited, in words, if it was to inherit something.
         crashes: How often in a row its process has died without a new epoch.
         crash_epochs: How many epochs were known when it died.
+        memo: The `memo` of its proposal.
     """
 
     started: int
@@ -180,6 +181,7 @@ class Note:
     inheritance: str | None = None
     crashes: int = 0
     crash_epochs: int = -1
+    memo: Mapping[str, Any] | None = None
 
     @property
     def stop_reason(self) -> str | None:
@@ -274,6 +276,7 @@ def record_of(trial: Any, note: Note, sign: int) -> Record:
         seen=note.seen,
         full_fidelity=note.full_fidelity,
         runs=tuple(sign * value for value in note.runs),
+        memo=note.memo,
     )
 
 

@@ -293,6 +293,7 @@ class Oracle(keras_tuner.Oracle):
             rung=proposal.rung,
             initial=place,
             seen=self._ends,
+            memo=proposal.memo,
         )
         values = {name: plain(value) for name, value in proposal.values.items()}
         if self.ladder is not None:

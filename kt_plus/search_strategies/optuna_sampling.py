@@ -1,45 +1,45 @@
-"""Any sampler of Optuna's as a search strategy: a study told by the history alone."""
+"""Optuna's samplers as search strategies, on studies that are made from the history."""
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kt_plus.engine.history import History, Proposal, Signal
-from kt_plus.engine.space import Space, Values
+from kt_plus.engine.space import Space
 from kt_plus.search_strategies.base import untried
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
 
-    from kt_plus.search_strategies.optuna_study import ToldStudy
+    from kt_plus.search_strategies.optuna_study import Suggestion, ToldStudy
 
 SUGGESTIONS = 5
 """How often the sampler is asked again for what is untried, before its answer is varied."""
 
-STATEFUL = (
-    "CmaEsSampler",
-    "GridSampler",
-    "NSGAIISampler",
-    "NSGAIIISampler",
-    "QMCSampler",
-)
-"""Samplers that keep what they know in attributes of trials and study, which no history tells."""
+REQUIREMENTS = {"CmaEsSampler": "cmaes", "GPSampler": "torch"}
+"""Packages that samplers import at their first proposal, which is too late for an error."""
 
 
 @dataclass(frozen=True)
 class OptunaSampling:
-    """Proposes what a sampler of Optuna's suggests, given all trials so far.
+    """Proposes suggestions of an Optuna sampler, given all trials so far.
 
-    The study is told by the history and a new sampler is seeded for each proposal, so
-    that a search which was killed goes on as if nothing had happened. Trials that run are
-    told as running; one that failed is worse than any other (Optuna calls that a pruned
-    trial without a value). What was tried already is not tried again: the sampler is asked
-    `SUGGESTIONS` times, then its last answer is mutated.
+    Each proposal makes a new sampler from a seed, and a study from the history. The attributes
+    that the sampler writes on the study and on trials are stored with the trial that it proposes.
+    Resuming is therefore exact for all of Optuna's samplers, except that `GridSampler` is
+    refused. A sampler of your own resumes exactly if its suggestions depend only on its seed and
+    on the study: its trials, their values and their system attributes. State of the instance
+    and user attributes are lost between two proposals.
+
+    Running trials are running in the study. A failed trial is worse than any other: it is pruned
+    without a value. The sampler is asked up to `SUGGESTIONS` times for an untried configuration,
+    then its last suggestion is mutated.
 
     Args:
         make_sampler: A function from a seed to a new sampler.
@@ -58,16 +58,32 @@ class OptunaSampling:
         self, space: Space, history: History, rng: np.random.Generator
     ) -> Proposal | Signal:
         study = self._told(space, history)
-        sampler = self.make_sampler(int(rng.integers(2**31)))
-        suggestions: list[Values] = []
+        sampler, seed = self._seeded(int(rng.integers(2**31)), study)
+        suggestions: list[Suggestion] = []
 
         def vary() -> Proposal:
             if len(suggestions) < SUGGESTIONS:
                 suggestions.append(study.ask(sampler))
-                return Proposal(suggestions[-1])
-            return Proposal(space.mutate(suggestions[-1], rng).values)
+                return Proposal(suggestions[-1].values)
+            return Proposal(space.mutate(suggestions[-1].values, rng).values)
 
-        return untried(space, history, rng, vary)
+        with study.drafting():
+            if any(_acts_after_trials(part) for part in _parts(sampler)):
+                study.finish(sampler)
+            proposal = untried(space, history, rng, vary)
+            if isinstance(proposal, Signal):
+                return proposal
+            return replace(proposal, memo=study.memo(proposal.values, suggestions, seed))
+
+    def _seeded(self, seed: int, study: ToldStudy) -> tuple[BaseSampler, int | None]:
+        """Returns a new sampler, and a seed to store if it is one for the whole search."""
+        sampler, shared = self.make_sampler(seed), None
+        for part in _parts(sampler):
+            # A scrambled sequence is one sequence only if all proposals scramble it alike.
+            if getattr(part, "_scramble", False):
+                shared = seed if study.seed is None else None
+                part._seed = seed if study.seed is None else study.seed  # type: ignore[attr-defined]
+        return sampler, shared
 
     def _told(self, space: Space, history: History) -> ToldStudy:
         """The study of this history, going on from the last one if that is its beginning."""
@@ -98,23 +114,6 @@ class _Seeded:
         return getattr(self.make, "__name__", repr(self.make))
 
 
-@dataclass(frozen=True)
-class _TPE:
-    """Optuna's defaults, and running trials heeded, as several workers need it."""
-
-    def __call__(self, seed: int) -> BaseSampler:
-        import warnings
-
-        import optuna
-
-        with warnings.catch_warnings():  # before Optuna 5 `constant_liar` was an experiment
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-
-    def __repr__(self) -> str:
-        return "TPESampler"
-
-
 def optuna_sampling(sampler: Any = None) -> OptunaSampling:
     """A sampler of Optuna's as a strategy.
 
@@ -130,9 +129,9 @@ def optuna_sampling(sampler: Any = None) -> OptunaSampling:
         sampler: A class of samplers, or a function from a seed to a sampler; TPE by default.
 
     Raises:
-        ImportError: If Optuna is not installed.
+        ImportError: If Optuna, or a package that the sampler needs, is not installed.
         TypeError: If it is neither, for instance a sampler that is made already.
-        ValueError: If the sampler could not be resumed.
+        ValueError: If it makes a `GridSampler`.
 
     Example:
     ```python
@@ -140,36 +139,59 @@ def optuna_sampling(sampler: Any = None) -> OptunaSampling:
     ```
     """
     try:
-        from optuna.samplers import BaseSampler
+        from optuna.samplers import BaseSampler, GridSampler, TPESampler
     except ImportError as error:
         raise ImportError(
             'OptunaSearch needs Optuna, which is not installed. Run: pip install "kt_plus[optuna]"'
         ) from error
     if isinstance(sampler, BaseSampler) or not (sampler is None or callable(sampler)):
         raise TypeError(_not_a_function(sampler))
-    make = _TPE() if sampler is None else _Seeded(sampler)
-    _refuse_stateful(getattr(sampler, "func", sampler))  # before it asks for a package of its own
+    make = _Seeded(TPESampler if sampler is None else sampler)
+    if isinstance(sampler, type) and issubclass(sampler, GridSampler):
+        raise ValueError(_GRID)  # before it misses its argument
     made = make(0)
     if not isinstance(made, BaseSampler):
         raise TypeError(
             f"The function given as `sampler` has returned {made!r}. Expected a sampler of "
             "Optuna's. Give a class such as optuna.samplers.TPESampler."
         )
-    for part in (made, *vars(made).values()):  # a sampler may wrap another one
-        _refuse_stateful(type(part))
+    for part in _parts(made):
+        if isinstance(part, GridSampler):
+            raise ValueError(_GRID)
+        _check_requirement(type(part).__name__)
     return OptunaSampling(make)
 
 
-def _refuse_stateful(kind: Any) -> None:
-    for base in getattr(kind, "__mro__", ()):
-        if base.__name__ in STATEFUL and base.__module__.startswith("optuna."):
-            raise ValueError(
-                f"{base.__name__} was given. It keeps what it knows in attributes of Optuna's "
-                "trials, which the history of a search does not hold, so that the search could "
-                "not be resumed. Expected a sampler that is told by the trials' values and "
-                "scores, such as TPESampler or GPSampler. Choose one of these; "
-                "kt_plus.EvolutionarySearch stands for NSGA-II, kt_plus.GridSearch for a grid."
-            )
+_GRID = (
+    "`sampler` must make a sampler that proposes untried configurations, got GridSampler, which "
+    "numbers the points of its own grid. Use kt_plus.GridSearch, or "
+    "sampler=optuna.samplers.BruteForceSampler."
+)
+
+
+def _check_requirement(sampler: str) -> None:
+    package = REQUIREMENTS.get(sampler)
+    if package is not None and importlib.util.find_spec(package) is None:
+        raise ImportError(f"{sampler} needs {package}. Run: pip install {package}")
+
+
+def _parts(sampler: BaseSampler) -> Iterator[BaseSampler]:
+    """Yields a sampler and the samplers that it wraps."""
+    from optuna.samplers import BaseSampler
+
+    yield sampler
+    for part in vars(sampler).values():
+        if isinstance(part, BaseSampler):
+            yield from _parts(part)
+
+
+def _acts_after_trials(part: BaseSampler) -> bool:
+    """Whether `after_trial` may write attributes. Optuna's own samplers write constraints only."""
+    from optuna.samplers import NSGAIIISampler, NSGAIISampler
+
+    is_optunas = type(part).__module__.startswith("optuna.samplers.")
+    takes_strategy = isinstance(part, (NSGAIISampler, NSGAIIISampler))
+    return not is_optunas or takes_strategy or getattr(part, "_constraints_func", None) is not None
 
 
 def _not_a_function(sampler: Any) -> str:

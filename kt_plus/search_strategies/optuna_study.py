@@ -6,7 +6,9 @@ It imports Optuna, and is imported only when a search needs it.
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -24,16 +26,42 @@ from kt_plus.engine.dimensions import Dimension, Discrete, Numeric
 from kt_plus.engine.history import History, Record, Value
 from kt_plus.engine.space import Space, Values
 
+RESTATED = ":relative_params:"
+"""Attributes by which running trials of TPE and GP share parameters. Ours have all of theirs."""
+
 
 class _Storage(optuna.storages.InMemoryStorage):
-    """The trials that are known, and at their end the one that is being asked for.
+    """The trials of a history, the trial that is being asked for, and a draft of attributes.
 
-    Attributes that a sampler leaves on a trial are not kept: the history has none.
+    Attributes that a sampler writes remain a draft until a record of the history holds them:
+    a proposal may be rejected, or lost in a crash.
+
+    Attributes:
+        asked: The trial that is being asked for.
+        study_draft: Attributes that the sampler has written on the study.
+        trial_drafts: Attributes that it has written on trials of the history, by their ids.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.asked: FrozenTrial | None = None
+        self.study_draft: dict[str, Any] = {}
+        self.trial_drafts: dict[int, dict[str, Any]] = {}
+        self._before: dict[int, dict[str, Any]] = {}
+
+    def discard_draft(self) -> None:
+        """Restores the attributes that the history holds."""
+        for trial_id, attributes in self._before.items():
+            super().get_trial(trial_id).system_attrs = attributes
+        self.study_draft, self.trial_drafts, self._before = {}, {}, {}
+
+    def adopt(self, study: Mapping[str, Any], trials: Mapping[int, Mapping[str, Any]]) -> None:
+        """Sets attributes that a record of the history holds."""
+        for key, value in study.items():
+            super().set_study_system_attr(0, key, value)
+        for trial_id, attributes in trials.items():
+            trial = super().get_trial(trial_id)
+            trial.system_attrs = {**trial.system_attrs, **attributes}
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
@@ -43,21 +71,62 @@ class _Storage(optuna.storages.InMemoryStorage):
             return known
         return [*known, self.asked]
 
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        if self.asked is not None and trial_id == self.asked._trial_id:
+            return self.asked
+        return super().get_trial(trial_id)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return {**super().get_study_system_attrs(study_id), **self.study_draft}
+
+    def set_study_system_attr(self, study_id: int, key: str, value: Any) -> None:
+        self.study_draft[key] = value
+
     def set_trial_system_attr(self, trial_id: int, key: str, value: Any) -> None:
-        """Keeps nothing."""
+        if RESTATED in key:
+            return
+        trial = self.get_trial(trial_id)
+        if trial is not self.asked:
+            self._before.setdefault(trial_id, trial.system_attrs)
+            self.trial_drafts.setdefault(trial_id, {})[key] = value
+        trial.system_attrs = {**trial.system_attrs, key: value}
+
+
+class _Study(optuna.Study):
+    """A study that samplers cannot stop: a search ends when no untried configuration is left."""
+
+    def stop(self) -> None:
+        """Does nothing."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Values that a sampler suggests, and the attributes that it writes on their trial."""
+
+    values: Values
+    attributes: Mapping[str, Any]
 
 
 class ToldStudy:
     """A study that knows the trials of a history, in its order.
 
+    A trial's id in Optuna is its position in the history.
+
     Args:
         space: The hyperparameters.
+
+    Attributes:
+        seed: The seed that the first proposal has stored for the whole search, if any.
     """
 
     def __init__(self, space: Space) -> None:
         self.space = space
         self.names = parameter_names(space)
         self.records: list[Record] = []
+        self.seed: int | None = None
+        self._positions: dict[str, int] = {}
+        self._finished: set[str] = set()
+        self._newly_finished: list[str] = []
         self._storage = _Storage()
         with quiet():
             self._study = optuna.create_study(
@@ -82,23 +151,95 @@ class ToldStudy:
             if known is None:
                 self._study.add_trial(self._frozen(record))
                 self.records.append(record)
+                self._positions[record.trial_id] = number
+                self._adopt(number, record.memo or {})
             elif known is not record:
                 if known.status != record.status:
                     state, value = outcome(record)
                     self._study.tell(number, value, state)
                 self.records[number] = record
 
-    def ask(self, sampler: BaseSampler) -> Values:
-        """What the sampler suggests, parents before their children."""
+    def _adopt(self, number: int, memo: Mapping[str, Any]) -> None:
+        """Restores the attributes that were written for the proposal of a trial."""
+        ended = memo.get("ended", {})
+        self._finished.update(ended)
+        trials = {self._positions[t]: ended[t] for t in ended if t in self._positions}
+        # Attributes of the study refer to trials by their positions. These have changed if the
+        # file of an earlier trial was damaged.
+        study = memo.get("study", {}) if memo.get("number") == number else {}
+        self._storage.adopt(study, trials)
+        self.seed = memo.get("seed", self.seed)
+
+    @contextlib.contextmanager
+    def drafting(self) -> Iterator[None]:
+        """Makes all that samplers write a draft, which `memo` returns."""
+        try:
+            yield
+        finally:
+            self._storage.discard_draft()
+            self._newly_finished = []
+
+    def finish(self, sampler: BaseSampler) -> None:
+        """Calls the sampler's `after_trial` for trials that have ended since the last proposal."""
+        study, trials = self._study_of(sampler), self._study.get_trials(deepcopy=False)
+        ended = [r for r in self.records if r.status != "running"]
+        for record in sorted(ended, key=lambda r: -1 if r.ended is None else r.ended):
+            if record.trial_id not in self._finished:
+                trial = trials[self._positions[record.trial_id]]
+                sampler.after_trial(study, trial, trial.state, trial.values)
+                self._newly_finished.append(record.trial_id)
+
+    def memo(
+        self, values: Mapping[str, Value], suggestions: Sequence[Suggestion], seed: int | None
+    ) -> dict[str, Any] | None:
+        """Returns the draft, to be stored with the trial that is proposed.
+
+        Args:
+            values: The values to try.
+            suggestions: What the sampler has suggested. Other values are tried if all of these
+                were tried before.
+            seed: A seed that later proposals need.
+
+        Raises:
+            TypeError: If JSON cannot hold the draft.
+        """
+        drafts, places = self._storage.trial_drafts, self._positions
+        attributes = next((s.attributes for s in suggestions if s.values == values), None)
+        memo: dict[str, Any] = {
+            "trial": true_of_other_values(suggestions[-1].attributes)
+            if attributes is None
+            else attributes,
+            "study": self._storage.study_draft,
+            "ended": {t: drafts.get(places[t], {}) for t in self._newly_finished},
+        }
+        memo = {name: part for name, part in memo.items() if part}
+        if seed is not None:
+            memo["seed"] = seed
+        if not memo:
+            return None
+        try:
+            # Tuples become lists here, as they do in a project that is read again.
+            copied = json.loads(json.dumps({"number": len(self.records), **memo}))
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"System attributes that a sampler writes must be JSON-serializable, got {memo}. "
+                "Use numbers, strings, lists and dictionaries."
+            ) from error
+        return dict(copied)
+
+    def ask(self, sampler: BaseSampler) -> Suggestion:
+        """Returns what the sampler suggests, parents before their children."""
         trial = create_trial(state=TrialState.RUNNING)
-        trial.number = len(self.records)
-        name = self._study.study_name
-        study = optuna.load_study(study_name=name, storage=self._storage, sampler=sampler)
+        trial.number = trial._trial_id = len(self.records)
         self._storage.asked = trial
         try:
-            return self._suggested(study, trial, sampler)
+            values = self._suggested(self._study_of(sampler), trial, sampler)
         finally:
             self._storage.asked = None
+        return Suggestion(values, trial.system_attrs)
+
+    def _study_of(self, sampler: BaseSampler) -> optuna.Study:
+        return _Study(self._study.study_name, self._storage, sampler)
 
     def _suggested(self, study: optuna.Study, trial: FrozenTrial, sampler: BaseSampler) -> Values:
         sampler.before_trial(study, trial)
@@ -124,7 +265,25 @@ class ToldStudy:
     def _frozen(self, record: Record) -> FrozenTrial:
         state, value = outcome(record)
         params, distributions = parameters(self.space, self.names, record.values)
-        return create_trial(state=state, value=value, params=params, distributions=distributions)
+        return create_trial(
+            state=state,
+            value=value,
+            params=params,
+            distributions=distributions,
+            system_attrs=dict((record.memo or {}).get("trial", {})),
+        )
+
+
+def true_of_other_values(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the attributes that remain true if other values than the suggested ones are tried.
+
+    These are the generation of an evolutionary algorithm and the state of CMA-ES, which both
+    learn from the trial's parameters. Other attributes may describe the suggested point.
+    """
+    if "x_for_tell" in attributes:  # CMA-ES with margin learns from this instead
+        return {}
+    kept = (":generation", ":optimizer:")
+    return {key: value for key, value in attributes.items() if any(k in key for k in kept)}
 
 
 class ResampledStudy:

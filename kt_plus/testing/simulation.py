@@ -84,8 +84,14 @@ def simulate(
 
 
 def _begun(trial_id: str, proposal: Proposal, ends: int) -> Record:
-    lineage = {"rung": proposal.rung, "parent": proposal.parent}
-    return Record(trial_id, proposal.values, **lineage, seen=ends)
+    return Record(
+        trial_id,
+        proposal.values,
+        rung=proposal.rung,
+        parent=proposal.parent,
+        seen=ends,
+        memo=proposal.memo,
+    )
 
 
 def _ended(trial: Record, place: int, score: float | None, unused: Collection[str]) -> Record:
