@@ -234,7 +234,7 @@ class ReinforcementLearning(Tuner):
 
 
 class OptunaSearch(Tuner):
-    """Any sampler of Optuna's as a Keras Tuner search; TPE, a fast Bayesian search, by default.
+    """Optuna's samplers as a Keras Tuner search; TPE, a fast Bayesian search, by default.
 
     When to use it: from some 20 trials on, above all where most hyperparameters are
     continuous. It needs the extra `optuna`.
@@ -255,16 +255,17 @@ class OptunaSearch(Tuner):
         max_retries_per_trial: How often a trial that raised is run again.
         max_consecutive_failed_trials: After so many failures in a row the search ends.
         sampler: A class of samplers, or a function from a seed to a sampler, such as
-            `functools.partial(optuna.samplers.TPESampler, n_startup_trials=20)`. For every
-            trial a new one is made and told all trials, so that the search can be resumed;
-            samplers that keep more than that tells (CMA-ES, NSGA-II, NSGA-III, QMC, grid)
-            are refused.
+            `functools.partial(optuna.samplers.NSGAIISampler, population_size=20)`. TPE by
+            default. All samplers of Optuna resume exactly, except `GridSampler`, which is
+            refused in favor of `kt_plus.GridSearch`. The project holds their system
+            attributes; those of CMA-ES are pickled, so resume only projects that you trust. A
+            sampler of your own must not keep state in its instance between two trials.
         **kwargs: The options of `kt_plus.Oracle`, and the arguments of `keras_tuner.Tuner`.
 
     Raises:
-        ImportError: If Optuna is not installed.
+        ImportError: If Optuna, or a package that the sampler needs, is not installed.
         TypeError: If `sampler` is neither a class nor a function.
-        ValueError: If the sampler could not be resumed.
+        ValueError: If `sampler` makes a `GridSampler`.
 
     Example:
 
