@@ -22,9 +22,9 @@ LARGEST_ENUMERATION = 100_000
 class Strategy(Protocol):
     """Proposes the next configuration from the history of a search, and keeps no state.
 
-    Whatever a strategy remembers, it can rebuild from the history, so that a search
-    which was killed goes on as if nothing had happened. `kt_plus.testing` has a
-    suite that checks this and more.
+    A strategy rebuilds its state from the history, so that a search which was killed resumes
+    exactly. State that other fields of the history do not hold belongs in `Proposal.memo`.
+    `kt_plus.testing` has a suite that checks this and more.
 
     A strategy whose proposals have parents may have a method `keep(history)`, too: the ids of the
     trials that can still become parents, or be promoted, whose checkpoints are kept for that.

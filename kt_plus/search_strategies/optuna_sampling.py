@@ -130,7 +130,7 @@ def optuna_sampling(sampler: Any = None) -> OptunaSampling:
 
     Raises:
         ImportError: If Optuna, or a package that the sampler needs, is not installed.
-        TypeError: If it is neither, for instance a sampler that is made already.
+        TypeError: If it is neither, or makes samplers that share one that was made before.
         ValueError: If it makes a `GridSampler`.
 
     Example:
@@ -155,7 +155,10 @@ def optuna_sampling(sampler: Any = None) -> OptunaSampling:
             f"The function given as `sampler` has returned {made!r}. Expected a sampler of "
             "Optuna's. Give a class such as optuna.samplers.TPESampler."
         )
+    others = list(_parts(make(1)))
     for part in _parts(made):
+        if any(part is other for other in others):
+            raise TypeError(_not_new(part))
         if isinstance(part, GridSampler):
             raise ValueError(_GRID)
         _check_requirement(type(part).__name__)
@@ -192,6 +195,13 @@ def _acts_after_trials(part: BaseSampler) -> bool:
     is_optunas = type(part).__module__.startswith("optuna.samplers.")
     takes_strategy = isinstance(part, (NSGAIISampler, NSGAIIISampler))
     return not is_optunas or takes_strategy or getattr(part, "_constraints_func", None) is not None
+
+
+def _not_new(part: BaseSampler) -> str:
+    return (
+        f"`sampler` must make new samplers at each call, got the same {type(part).__name__} twice. "
+        "Its random state cannot be resumed. Give a function that makes it from the seed, too."
+    )
 
 
 def _not_a_function(sampler: Any) -> str:

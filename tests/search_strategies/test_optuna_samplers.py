@@ -21,7 +21,7 @@ import kt_plus
 from kt_plus.engine.dimensions import Numeric
 from kt_plus.engine.space import Space
 from kt_plus.search_strategies import optuna_sampling as sampling
-from kt_plus.testing import simulate
+from kt_plus.testing import StrategySuite, simulate
 from tests.errors import raises_in_three_parts
 
 optuna = pytest.importorskip("optuna", reason="the extra optuna")
@@ -359,6 +359,24 @@ def test_attributes_that_json_cannot_hold_are_refused() -> None:
     strategy = sampling.optuna_sampling(Wrong)
     with raises_in_three_parts(TypeError, happened="{1, 2}", expected="JSON-serializable"):
         strategy.propose(PLANE, History(), np.random.default_rng(0))
+
+
+def test_a_sampler_that_is_shared_by_proposals_is_refused() -> None:
+    inner = samplers.RandomSampler(seed=1)
+    with raises_in_three_parts(TypeError, happened="RandomSampler", expected="new samplers"):
+        sampling.optuna_sampling(sobol(independent_sampler=inner))
+
+
+@pytest.mark.full
+class TestNSGAII(StrategySuite):
+    def make_strategy(self) -> Any:
+        return sampling.optuna_sampling(EVERY["NSGA-II"])
+
+
+@pytest.mark.full
+class TestScrambledSobol(StrategySuite):
+    def make_strategy(self) -> Any:
+        return sampling.optuna_sampling(EVERY["scrambled Sobol"])
 
 
 @pytest.mark.parametrize("name", sampling.REQUIREMENTS)
