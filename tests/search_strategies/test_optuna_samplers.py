@@ -131,7 +131,9 @@ EVERY = {
 }
 NEEDS = {"CMA-ES": "cmaes", "separable CMA-ES": "cmaes", "CMA-ES with margin": "cmaes"}
 NEEDS["Gaussian process"] = "torch"
-ALL = [needs(NEEDS.get(name, "optuna"), name) for name in EVERY]
+ALL = [needs(NEEDS.get(name, "optuna"), name) for name in EVERY if name != "Gaussian process"]
+# It takes 20 seconds.
+ALL.append(pytest.param("Gaussian process", marks=[pytest.mark.full, *needs("torch", "").marks]))
 
 
 class Search:
