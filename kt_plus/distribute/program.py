@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import io
 import os
 import sys
 import threading
@@ -68,6 +69,8 @@ def _own_streams() -> tuple[BinaryIO, BinaryIO]:
     os.dup2(nothing, 0)
     os.close(nothing)
     os.dup2(2, 1)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what a killed process printed is in its log
+        sys.stdout.reconfigure(line_buffering=True)
     return inbox, outbox
 
 

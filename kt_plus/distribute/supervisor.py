@@ -24,7 +24,7 @@ from kt_plus.distribute.messages import (
     Tell,
     Warned,
 )
-from kt_plus.engine.progress import level_of_caller
+from kt_plus.engine.callers import level_of_caller
 
 CHIEF = "chief"
 LONGEST_DELAY = 30.0

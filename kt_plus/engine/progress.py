@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 import warnings
 from typing import TYPE_CHECKING, Any
+
+from kt_plus.engine.callers import level_of_caller
 
 if TYPE_CHECKING:
     from kt_plus.engine.oracle import Oracle
@@ -145,15 +146,3 @@ def _reason(message: str | None) -> str:
 def _clock(seconds: float) -> str:
     hours, rest = divmod(round(seconds), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
-
-
-def level_of_caller() -> int:
-    """The `stacklevel` of a warning that points at the user's line, such as a call of `search`."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back is not None and _is_internal(frame.f_globals.get("__name__", "")):
-        frame, level = frame.f_back, level + 1
-    return level
-
-
-def _is_internal(module: str) -> bool:
-    return module.partition(".")[0] in ("kt_plus", "keras_tuner", "contextlib")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from kt_plus.engine.callers import level_of_caller
 from kt_plus.engine.history import History, Proposal, Signal
 from kt_plus.engine.space import Space
 from kt_plus.search_strategies.base import draw_untried
@@ -84,7 +85,7 @@ class BayesianOptimization:
         warnings.warn(
             "This project began with Keras Tuner's Gaussian process. It continues with the one of "
             "kt_plus, which keeps all trials and proposes other configurations.",
-            stacklevel=2,
+            stacklevel=level_of_caller(),
         )
         return self
 

@@ -132,6 +132,8 @@ class ScreenedEvolution:
             return begin(own, space, history, self.beliefs, rng)
         surrogate = Surrogate.fit(space, history, rng, self.kernel, self.beliefs)
         if surrogate is None:
+            if self.population is not None:
+                return self.population.propose(space, history, rng)
             return draw_untried(space, history, rng)
         if self.population is None:
             children = breed(surrogate, self._candidates(history), space, rng)

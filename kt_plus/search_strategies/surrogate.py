@@ -31,7 +31,7 @@ MOST_FANTASIES = 50
 FAILED = 0.1
 """A failed trial counts as this quantile of the scores, so that the search avoids its neighbors."""
 
-LEAST_FIT = 3
+LEAST_FIT = 2
 """Minimum number of completed trials for a fit."""
 
 
@@ -78,7 +78,9 @@ class Surrogate:
         beta: float | None = None,
     ) -> Surrogate | None:
         """The surrogate of a search, `None` while too few of its trials have completed."""
+        # A stopped trial that the search learns nothing from looks failed, with a verdict.
         own = [r for r in history if r.earlier is None]
+        own = [r for r in own if r.status != "failed" or r.verdict is None]
         known = [r for r in own if r.status == "failed" or np.isfinite(r.fitness)]
         completed = sum(np.isfinite(r.fitness) for r in known)
         if completed < LEAST_FIT:

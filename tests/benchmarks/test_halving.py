@@ -18,7 +18,7 @@ EPOCHS = 9
 @pytest.fixture(autouse=True)
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Curves that rise to a value that momentum decides."""
-    configs = [draw(lcbench._space(), seed) for seed in range(60)]
+    configs = [draw(lcbench._space(), np.random.default_rng(seed)) for seed in range(60)]
     final = np.array([90 - 60 * abs(values["momentum"] - 0.5) for values in configs])
     curves = np.outer(final, 1 - 0.5 ** np.arange(1, EPOCHS + 1))
     np.savez(

@@ -94,9 +94,10 @@ def test_conditions_hold_in_every_trial(parallel: Parallel) -> None:
 
 def test_children_have_parents_that_were_completed(parallel: Parallel) -> None:
     notes = [parallel.saved[trial_id]["kt_plus"] for trial_id in TRIALS]
-    assert [note["parent"] for note in notes[:5]] == [None] * 5
-    for number, note in enumerate(notes[5:], start=5):
-        assert note["parent"] in TRIALS[:number]
+    assert [note["parent"] for note in notes[:4]] == [None] * 4
+    for number, note in enumerate(notes[4:], start=4):
+        assert note["parent"] in (None, *TRIALS[:number])  # one drawn at random has no parent
+    assert any(note["parent"] for note in notes)
 
 
 def test_the_chief_has_the_best_model(parallel: Parallel) -> None:

@@ -65,7 +65,13 @@ curves = [[r.curve for r in search.oracle.history] for search in (whole, resumed
 assert curves[0] == curves[1], curves
 
 evolution = kt_plus.EvolutionarySearch(
-    build_model, max_trials=3, random_trials=2, inherit_weights=True, project_name="line", **place
+    build_model,
+    max_trials=3,
+    random_trials=2,
+    population_size=2,
+    inherit_weights=True,
+    project_name="line",
+    **place,
 )
 evolution.search(**FIT)
 assert kt_plus.results.to_dataframe(evolution)["inherited"].max() > 0
