@@ -42,7 +42,8 @@ class EvolutionarySearch(Tuner):
     When to use it: wherever random search would do, from ten trials on, in spaces of numbers,
     choices and conditions, and with any number of workers. From the fifth trial on, a model of all
     trials predicts the score of hundreds of children of the best ones, and the most promising child
-    is tried. With `surrogate=None` it is regularized (ageing) evolution.
+    is tried. In spaces of architectures the model compares their hyperparameters, not the graphs.
+    With `surrogate=None` it is regularized (ageing) evolution.
 
     Source: Real, Aggarwal, Huang and Le, "Regularized Evolution for Image Classifier Architecture
     Search", AAAI 2019 (arXiv:1802.01548), algorithm 1; the model: Rasmussen and Williams,

@@ -24,7 +24,7 @@ def test_the_data_are_those_of_their_seed_and_hold_every_class(data):
 @pytest.mark.slow
 def test_a_search_is_judged_by_the_test_accuracy_of_the_trial_in_hand(capsys):
     arguments = "--data signals --methods kt.RandomSearch kt_plus.EvolutionarySearch"
-    accuracy.main([*arguments.split(), *"--seeds 1 --trials 2 --epochs 1".split()])
+    accuracy.main([*arguments.split(), *["--seeds", "1", "--trials", "2", "--epochs", "1"]])
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| k")]
     assert len(lines) == 2
     assert all(0 < float(line.split("|")[2]) < 1 for line in lines)
