@@ -54,6 +54,7 @@ class Features:
 
     Attributes:
         dimensions: The number of dimensions that have more than one value. Others have no feature.
+        conditional: True for each of these that may be inactive.
         distance_owner: Which of these each feature for distances belongs to.
         effect_owner: Which of these each feature for single effects belongs to.
     """
@@ -64,7 +65,7 @@ class Features:
         free = [j for j, size in enumerate(columns.sizes) if size > 1]
         self.dimensions = len(free)
         nominal = np.array([_is_nominal(columns.dimensions[j]) for j in free], bool)
-        conditional = columns.conditional[free]
+        self.conditional = conditional = columns.conditional[free]
         sizes = columns.sizes[free]
         indicators = np.where(nominal, sizes + 1, 0)
         near = np.where(nominal, indicators, 1 + conditional).astype(int)
@@ -159,6 +160,7 @@ class KernelPrior:
         effect: Prior median of the variance of a single effect, times the number of dimensions.
         effect_spread: Standard deviation of its logarithm.
         further: Prior median of the variance of a further effect.
+        conditional: Factor of the medians of weight and effect where a dimension may be inactive.
         scale_spread: Standard deviation of the logarithm of the interactions' variance around 1.
         noise: Prior mean of the logarithm of the noise variance.
         noise_spread: Its standard deviation. `0` fixes the noise.
@@ -169,6 +171,7 @@ class KernelPrior:
     effect: float = 0.22
     effect_spread: float = 1.5
     further: float = 0.5
+    conditional: float = 1.0
     scale_spread: float = 1.0
     noise: float = -5.0
     noise_spread: float = 2.0
@@ -177,8 +180,9 @@ class KernelPrior:
         """Means and standard deviations in the order of `GaussianProcess.theta`."""
         count, further = features.dimensions, len(features.further)
         share = max(count, 1)
-        weight, effect = np.log(self.weight / share), np.log(self.effect / share)
-        mean = [weight] * count + [effect] * count + [np.log(self.further)] * further
+        factor = np.where(features.conditional, self.conditional, 1.0)
+        weights, effects = (np.log(m * factor / share) for m in (self.weight, self.effect))
+        mean = [*weights, *effects, *[np.log(self.further)] * further]
         spread = [self.weight_spread] * count + [self.effect_spread] * (count + further)
         variances = [self.scale_spread, self.noise_spread]
         return np.array([*mean, 0.0, self.noise]), np.array([*spread, *variances])
@@ -253,6 +257,16 @@ class GaussianProcess:
         prior = np.exp(self.theta[-2]) + np.einsum("ij,ij->i", alone, alone)
         variance = prior - np.einsum("ij,ij->j", solved, solved)
         return mean, np.sqrt(np.maximum(variance, 1e-10))
+
+    @cached_property
+    def left_out_density(self) -> float:
+        """Sum of the log densities of each value, predicted from all others.
+
+        Rasmussen and Williams, equations 5.10 to 5.12.
+        """
+        inverse = cho_solve((self._factor, True), np.eye(len(self.values)), check_finite=False)
+        precision = np.diag(inverse)
+        return float(0.5 * (np.log(precision) - self._solution**2 / precision).sum())
 
     @property
     def noise(self) -> float:

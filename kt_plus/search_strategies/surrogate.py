@@ -32,6 +32,12 @@ MOST_FANTASIES = 50
 FAILED = 0.1
 """A failed trial counts as this quantile of the scores, so that the search avoids its neighbors."""
 
+SELDOM = 0.05
+"""Factor of the prior medians where conditional hyperparameters hardly matter."""
+
+MOST_ALTERNATIVES = 50
+"""Maximum number of trials for which two priors are compared. Later the prior matters little."""
+
 LEAST_FIT = 2
 """Minimum number of completed trials for a fit."""
 
@@ -98,7 +104,7 @@ class Surrogate:
         # A value that the space has gained since is drawn.
         rows = columns.complete(columns.encode(r.values for r in [*known, *running]), rng)
         points = features(rows)
-        process = GaussianProcess.fit(features, points[: len(known)], scores, prior)
+        process = fit_process(features, points[: len(known)], scores, prior)
         if running:  # "kriging believer" (Ginsbourger et al., 2010): observed at the mean
             fantasies, _ = process.predict(points[len(known) :])
             process = process.given(points, np.concatenate([scores, fantasies]))
@@ -135,6 +141,23 @@ class Surrogate:
         if min(map(np.ptp, ranks)) == 0:
             return 0.0
         return max(float(np.corrcoef(*ranks)[0, 1]), 0.0)
+
+
+def fit_process(
+    features: Features, points: Array, scores: Array, prior: KernelPrior | None = None
+) -> GaussianProcess:
+    """The process that predicts each trial best from the others, under one of two priors.
+
+    In some spaces most conditional hyperparameters hardly matter, such as the units of the fifth
+    layer. In others they decide, such as those of the chosen algorithm.
+    """
+    prior = prior or KernelPrior()
+    process = GaussianProcess.fit(features, points, scores, prior)
+    if not features.conditional.any() or len(points) > MOST_ALTERNATIVES:
+        return process
+    seldom = replace(prior, conditional=SELDOM)
+    other = GaussianProcess.fit(features, points, scores, seldom)
+    return max(process, other, key=lambda fitted: fitted.left_out_density)
 
 
 def posterior_means(space: Space, history: History) -> dict[str, float]:
@@ -212,7 +235,7 @@ def _fit_earlier(columns: Columns, earlier: Sequence[Record]) -> list[EarlierMea
         records, scores, _ = _scored(records)
         # A value that the earlier project did not have is drawn, and always the same.
         rows = columns.complete(columns.encode(r.values for r in records), np.random.default_rng(0))
-        process = GaussianProcess.fit(plain, plain(rows), scores)
+        process = fit_process(plain, plain(rows), scores)
         means.append(EarlierMean(process, rows))
     return means
 

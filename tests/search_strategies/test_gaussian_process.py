@@ -20,7 +20,7 @@ from kt_plus.search_strategies.gaussian_process import (
     _Density,
     log_expected_improvement,
 )
-from kt_plus.search_strategies.surrogate import Surrogate, posterior_means
+from kt_plus.search_strategies.surrogate import Surrogate, fit_process, posterior_means
 
 SPACE = Space(
     [
@@ -122,6 +122,42 @@ def test_the_posterior_is_pinned():
     mean, deviation = GaussianProcess.fit(features, points[:20], values[:20]).predict(points[20:])
     np.testing.assert_allclose(mean, PINNED_MEAN, atol=1e-6)
     np.testing.assert_allclose(deviation, PINNED_DEVIATION, atol=1e-6)
+
+
+def test_the_left_out_density_is_that_of_processes_without_each_value():
+    features, points, values = fitted(9)
+    process = GaussianProcess.fit(features, points, values)
+    total = 0.0
+    for i in range(9):
+        others = np.arange(9) != i
+        mean, deviation = process.given(points[others], values[others]).predict(points[i : i + 1])
+        total += norm.logpdf(values[i], mean[0], np.sqrt(deviation[0] ** 2 + process.noise))
+    found = process.left_out_density - 4.5 * np.log(2 * np.pi)
+    assert found == pytest.approx(total, rel=1e-5)
+
+
+def test_the_scores_decide_whether_conditional_values_matter():
+    """Of five conditional numbers all decide the score, or none does and the root decides."""
+    root = Discrete("root", (1, 2, 3, 4, 5), ordered=True)
+    leaves = [
+        Numeric(f"x{i}", 0.0, 1.0, conditions=(Condition("root", tuple(range(i, 6))),))
+        for i in range(1, 6)
+    ]
+    space = Space([root, *leaves])
+    columns = Columns(space)
+    features = Features(columns)
+    rows = columns.draw(40, np.random.default_rng(0))
+    configurations = columns.decode(rows)
+    leaf_scores = np.array(
+        [sum((v[n] - 0.3) ** 2 for n in v if n != "root") for v in configurations]
+    )
+    root_scores = np.array([float(v["root"]) for v in configurations])
+    shares = []
+    for scores in (leaf_scores, root_scores):
+        process = fit_process(features, features(rows), ScoreScale.of(scores)(scores))
+        weights = np.exp(process.theta[: features.dimensions])
+        shares.append(weights[features.conditional].sum() / weights.sum())
+    assert shares[0] > 0.5 > shares[1]
 
 
 def test_predictions_rank_unseen_configurations():
