@@ -168,6 +168,11 @@ class BayesianOptimizationOracle(Oracle):
             **options,
         )
 
+    def get_state(self) -> dict[str, Any]:
+        """Adds what Keras Tuner's oracle reads when it opens the project, its defaults included."""
+        given = {"num_initial_points": self.num_initial_points, "alpha": self.alpha or 1e-4}
+        return {**super().get_state(), **given, "beta": self.beta or 2.6}
+
 
 class ReinforcementLearningOracle(Oracle):
     """Reinforcement learning. See `kt_plus.ReinforcementLearning` for its arguments."""
