@@ -13,7 +13,7 @@ WORKERS ?= 3
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
 PYTEST = -m pytest --color=no --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 PYTEST_ARGS ?=
-FAST_TESTS ?= -p tests.without_keras @tests/fast.txt
+FAST_TESTS ?= -p tests.without_keras -m "not full" @tests/fast.txt
 CORE_TESTS ?= --ignore=tests/integration/tfx
 TFX_TESTS ?= --ignore=tests/benchmarks
 # The TFX environment holds older versions of TensorFlow, Keras and NumPy. `make test` repeats the tests there
