@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.methods import spread
+from benchmarks.methods import parse, spread
 from benchmarks.reporting import positive, print_table, versions
 
 METHODS = (
@@ -151,10 +151,10 @@ def accuracies(method: str, data: str, seed: int, trials: int, epochs: int) -> l
             found.append(watch.best)
             return history
 
-    package, name, settings = _parts(method)
+    read = parse(method)
     with tempfile.TemporaryDirectory() as folder:
-        given = {"max_trials": trials, "seed": spread(seed), "directory": folder} | settings
-        search = getattr({"kt": keras_tuner, "kt_plus": kt_plus}[package], name)
+        given = {"max_trials": trials, "seed": spread(seed), "directory": folder} | read.settings
+        search = getattr({"kt": keras_tuner, "kt_plus": kt_plus}[read.package], read.name)
         tuner = search(Network(), "val_accuracy", max_consecutive_failed_trials=trials, **given)
         tuner.search(
             *parts["train"],
@@ -167,13 +167,6 @@ def accuracies(method: str, data: str, seed: int, trials: int, epochs: int) -> l
     return [
         found[int(np.argmax(np.array(found)[: i + 1, 0] == best[i]))][1] for i in range(len(found))
     ]
-
-
-def _parts(method: str) -> tuple[str, str, dict[str, Any]]:
-    from benchmarks.methods import parse
-
-    read = parse(method)
-    return read.package, read.name, read.settings
 
 
 def _run(task: tuple[str, str, int, int, int]) -> list[float]:

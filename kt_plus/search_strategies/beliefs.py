@@ -20,7 +20,7 @@ PROBABILITY = {"low": 0.5, "medium": 0.7, "high": 0.9}
 """Probability of the believed one of several unordered choices."""
 
 STRENGTH = 10.0
-"""The exponent of the belief is this number divided by the number of completed trials."""
+"""The exponent of a belief that ranks all trials right, times the number of completed ones."""
 
 
 @dataclass(frozen=True)

@@ -86,8 +86,9 @@ class Surrogate:
     ) -> Surrogate | None:
         """The surrogate of a search, `None` while too few of its trials have completed."""
         # A stopped trial that the search learns nothing from looks failed, with a verdict.
-        own = [r for r in history if r.earlier is None]
-        own = [r for r in own if r.status != "failed" or r.verdict is None]
+        own = [
+            r for r in history if r.earlier is None and (r.status != "failed" or r.verdict is None)
+        ]
         known = [r for r in own if r.status == "failed" or np.isfinite(r.fitness)]
         completed = sum(np.isfinite(r.fitness) for r in known)
         if completed < LEAST_FIT:
